@@ -1,0 +1,152 @@
+//! Unit tests of the decoder: what is taken, what is refused, and with which words.
+
+use super::*;
+
+fn padded(text: &str) -> Vec<u8> {
+    let mut buffer = text.as_bytes().to_vec();
+    buffer.resize(text.len() + PADDING_BYTES, b'x');
+    buffer
+}
+
+/// Sends `data` through envelope and decoder; gives the request's debug text or the error.
+fn decode(kind: &str, data: &str) -> Result<String, String> {
+    let text = serde_json::json!({"id": "i", "type": kind, "data": data}).to_string();
+    let mut buffer = padded(&text);
+    let mut decoder = Decoder::default();
+    let envelope = decoder.envelope(&mut buffer, text.len()).map_err(|_| "not a request".to_string())?;
+    assert_eq!(decoder.id, "i");
+    decoder.request(envelope.kind, &mut buffer, envelope.data).map(|request| format!("{request:?}"))
+}
+
+fn envelope(text: &str) -> Result<Envelope, NotARequest> {
+    Decoder::default().envelope(&mut padded(text), text.len())
+}
+
+#[test]
+fn an_envelope_needs_three_texts_in_any_order() {
+    let text = r#"{"x":[1,{"id":2}],"data":"{}","type":"cols","id":"a\"b"}"#;
+    let mut decoder = Decoder::default();
+    let found = decoder.envelope(&mut padded(text), text.len());
+    assert_eq!(found.map(|e| e.kind), Ok(Kind::Collections));
+    assert_eq!(decoder.id, "a\"b");
+    for bad in [
+        "",
+        " ",
+        "this",
+        "[1,2]",
+        "7",
+        "\"id\"",
+        "{",
+        "{}",
+        r#"{"id":"1","type":"cols"}"#,
+        r#"{"id":7,"type":"cols","data":"{}"}"#,
+        r#"{"id":"","type":"cols","data":"{}"}"#,
+        r#"{"id":"1","type":"","data":"{}"}"#,
+        r#"{"id":"1","type":"cols","data":""}"#,
+        r#"{"id":"1","type":"cols","data":{}}"#,
+        r#"{"id":null,"type":"cols","data":"{}"}"#,
+        r#"{"id":"1","type":"cols","data":"{}"} x"#,
+    ] {
+        assert_eq!(envelope(bad).map(|e| e.kind), Err(NotARequest), "{bad}");
+    }
+}
+
+#[test]
+fn records_are_taken_under_both_names() {
+    let new = decode("ins", r#"[{"ts":1,"doc":"d","data":"x\n","col":"c"}]"#);
+    let old = decode("insert", r#"[{"collection":"c","key":"d","extra":{"ts":9},"data":"x\n","ts":"1"}]"#);
+    assert!(new.is_ok());
+    assert_eq!(new, old);
+}
+
+#[test]
+fn a_bad_record_is_named_by_its_index() {
+    let good = r#"{"ts":1,"doc":"d","data":"x","col":"c"}"#;
+    for (bad, words) in [
+        (r#"{"ts":1,"doc":"","data":"x","col":"c"}"#, r#"record 1: "doc" must not be empty"#),
+        (r#"{"ts":1,"doc":"d","data":"x"}"#, r#"record 1: "col" is missing"#),
+        (r#"{"doc":"d","data":"x","col":"c"}"#, r#"record 1: "ts" is missing"#),
+        (
+            r#"{"ts":1,"doc":"d","data":{"a":1},"col":"c"}"#,
+            r#"record 1: "data" must be a text, not an object"#,
+        ),
+        (
+            r#"{"ts":"soon","doc":"d","data":"x","col":"c"}"#,
+            r#"record 1: "ts" must be a 64-bit integer, not the text "soon""#,
+        ),
+        (
+            r#"{"ts":1.5,"doc":"d","data":"x","col":"c"}"#,
+            r#"record 1: "ts" must be a 64-bit integer, not 1.5"#,
+        ),
+        ("7", "record 1 must be an object"),
+    ] {
+        assert_eq!(decode("ins", &format!("[{good},{bad}]")), Err(words.to_string()));
+    }
+    assert_eq!(decode("ins", good), Err("\"data\" must be an array of records".into()));
+    assert_eq!(decode("ins", "[{\"ts\":1"), Err("\"data\" is not valid JSON".into()));
+}
+
+#[test]
+fn integers_come_in_three_forms() {
+    let ts = |text: &str| decode("drec", &format!(r#"{{"col":"c","doc":"d","ts":{text}}}"#));
+    for (form, same) in [("5.0", "5"), ("\"6\"", "6"), ("\"-7\"", "-7"), ("1e3", "1000"), ("-0.0", "0")] {
+        assert!(ts(form).is_ok(), "{form}");
+        assert_eq!(ts(form), ts(same), "{form}");
+    }
+    assert!(ts("9223372036854775807").is_ok_and(|r| r.contains("9223372036854775807")));
+    assert!(ts("-9223372036854775808").is_ok_and(|r| r.contains("-9223372036854775808")));
+    for bad in [
+        "9223372036854775808",
+        "1e300",
+        "1.5",
+        "true",
+        "null",
+        "\"\"",
+        "\"+1\"",
+        "\"1.0\"",
+        "\" 1\"",
+        "[1]",
+        "9223372036854775807.0",
+        "99999999999999999999999",
+        "\"9223372036854775808\"",
+    ] {
+        assert!(ts(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn bounds_must_be_in_order() {
+    assert_eq!(
+        decode("qdoc", r#"{"col":"c","doc":"d","from":5,"to":4}"#),
+        Err(r#""from" (5) must not be greater than "to" (4)"#.into())
+    );
+    assert_eq!(decode("qdoc", r#"{"col":"c","doc":"d","from":5}"#), Err("\"to\" is missing".into()));
+    assert!(decode("drrng", r#"{"col":"c","doc":"d","fromTs":9,"toTs":1}"#).is_err());
+    assert!(decode("qdoc", r#"{"col":"c","doc":"d","to":4,"reverse":1,"limit":2.0}"#).is_ok());
+    assert!(decode("qdoc", r#"{"col":"c","doc":"d","to":4,"reverse":2}"#).is_err());
+}
+
+#[test]
+fn key_value_requests_keep_key_for_the_entry() {
+    assert!(decode("sval", r#"{"collection":"c","key":"k","value":""}"#).is_ok());
+    assert_eq!(decode("sval", r#"{"col":"c","key":"k"}"#), Err("\"value\" is missing".into()));
+    assert_eq!(decode("gval", r#"{"col":"c"}"#), Err("\"key\" is missing".into()));
+    assert_eq!(decode("gval", r#"{"key":"k"}"#), Err("\"col\" is missing".into()));
+}
+
+#[test]
+fn key_actions_are_read_in_any_case() {
+    let read = |data: &str| Decoder::default().key_action(&mut padded(data), 0..data.len());
+    assert_eq!(read(r#"{"action":"LIST"}"#), Ok(KeyAction::List));
+    assert_eq!(read(r#"{"action":"Remove","key":"k"}"#), Ok(KeyAction::Remove { key: "k".into() }));
+    assert_eq!(read(r#"{"action":"rename"}"#), Err("unknown action".into()));
+    assert!(read("nonsense").is_err());
+}
+
+#[test]
+fn a_decoder_gives_memory_back_after_a_huge_message() {
+    let mut decoder = Decoder::default();
+    let data = format!("[{}]", vec!["1"; DECODER_NODES_MAX + 1].join(","));
+    assert!(decoder.request(Kind::Insert, &mut padded(&data), 0..data.len()).is_err());
+    assert!(decoder.tape.0.capacity() < DECODER_NODES_MAX);
+}

@@ -1,0 +1,236 @@
+//! Starts and ends the cores. The order of the end: every core stops accepting and answers what is in
+//! flight, closes its connections, and goes on serving the other cores' messages until none has a connection.
+
+use crate::connection;
+use crate::core::{Core, Shared};
+use crate::handshake;
+use crate::limits::ACCEPT_PAUSE;
+use crate::mailbox::Mailbox;
+use crate::message::Message;
+use futures_lite::AsyncWriteExt;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::Timer;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tracing::{debug, warn};
+
+/// How the server is to run.
+pub struct ServerOptions {
+    /// Where to listen; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// One core each, pinned to the CPU or not pinned.
+    pub cpus: Vec<Option<usize>>,
+    /// How long an idle core looks for work before it sleeps; only for pinned cores.
+    pub spin: Duration,
+    /// The key that may do everything.
+    pub master_key: String,
+    /// Longest message taken from a client.
+    pub message_bytes_max: usize,
+    /// Most connections at a time, over all cores.
+    pub connections_max: usize,
+    /// Silence after which a connection is dropped; at half of it, it is pinged.
+    pub idle_timeout: Duration,
+    /// Take LTDB's authentication by first message.
+    pub legacy_auth: bool,
+}
+
+/// Why the server did not start, or did not end well.
+#[derive(Debug)]
+pub enum ServerError {
+    /// The address can't be listened on.
+    Listen(SocketAddr, String),
+    /// A core's thread could not be started or has failed.
+    Core(usize, String),
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerError::Listen(address, why) => write!(f, "can't listen on {address}: {why}"),
+            ServerError::Core(index, why) => write!(f, "core {index} failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    threads: Vec<ExecutorJoinHandle<()>>,
+}
+
+/// Ends a server, from any thread.
+#[derive(Clone)]
+pub struct Stopper(Arc<Shared>);
+
+impl Stopper {
+    /// Has every core answer what is in flight, close its connections and end.
+    pub fn stop(&self) {
+        for mailbox in &self.0.mailboxes {
+            mailbox.push(Message::Stop);
+            mailbox.kick();
+        }
+    }
+}
+
+impl Server {
+    /// Starts all cores; when this returns they listen.
+    pub fn start(options: ServerOptions) -> Result<Server, ServerError> {
+        let core_count = options.cpus.len();
+        let shared = Arc::new(Shared {
+            mailboxes: (0..core_count).map(|_| Mailbox::default()).collect(),
+            connection_count: AtomicUsize::new(0),
+            active_cores: AtomicUsize::new(core_count),
+        });
+        let options = Arc::new(options);
+        let mut server = Server { address: options.address, shared, threads: Vec::new() };
+        for index in 0..core_count {
+            // The first core finds the port when it is 0; the others join it there.
+            match start_core(index, server.address, options.clone(), server.shared.clone()) {
+                Ok((thread, address)) => {
+                    server.address = address;
+                    server.threads.push(thread);
+                }
+                Err(error) => {
+                    server.shared.active_cores.fetch_sub(core_count - index, Ordering::SeqCst);
+                    server.stopper().stop();
+                    let _ = server.join();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(server)
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What ends it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.shared.clone())
+    }
+
+    /// Waits until it has ended.
+    pub fn join(self) -> Result<(), ServerError> {
+        for (index, thread) in self.threads.into_iter().enumerate() {
+            thread.join().map_err(|error| ServerError::Core(index, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Other tasks than the one that runs get their turn at least this often.
+const PREEMPT_INTERVAL: Duration = Duration::from_micros(250);
+/// Plain sockets use none of glommio's registered memory; the default would press on the memlock limit.
+const IO_MEMORY_BYTES: usize = 64 << 10;
+const RING_DEPTH: usize = 1024;
+
+fn start_core(
+    index: usize,
+    address: SocketAddr,
+    options: Arc<ServerOptions>,
+    shared: Arc<Shared>,
+) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
+    let placement = options.cpus[index].map_or(Placement::Unbound, Placement::Fixed);
+    let mut builder = LocalExecutorBuilder::new(placement)
+        .name(&format!("core-{index}"))
+        .io_memory(IO_MEMORY_BYTES)
+        .ring_depth(RING_DEPTH)
+        .preempt_timer(PREEMPT_INTERVAL);
+    if options.cpus[index].is_some() && !options.spin.is_zero() {
+        builder = builder.spin_before_park(options.spin);
+    }
+    let (report, started) = mpsc::channel();
+    let thread = builder
+        .spawn(move || async move {
+            match TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
+                Ok((address, listener)) => {
+                    let _ = report.send(Ok(address));
+                    run_core(Rc::new(Core::new(index, options, shared)), listener).await;
+                }
+                Err(error) => {
+                    let _ = report.send(Err(ServerError::Listen(address, error.to_string())));
+                }
+            }
+        })
+        .map_err(|error| ServerError::Core(index, error.to_string()))?;
+    let gone = || Err(ServerError::Core(index, "its thread ended while starting".into()));
+    started.recv().unwrap_or_else(|_| gone()).map(|address| (thread, address))
+}
+
+async fn run_core(core: Rc<Core>, listener: TcpListener) {
+    let accepting = glommio::spawn_local(accept(core.clone(), listener));
+    glommio::spawn_local(keep_time(core.clone())).detach();
+    core.carry_out_messages(Core::stopping).await;
+    glommio::spawn_local(end(core.clone(), accepting)).detach();
+    core.carry_out_messages(Core::finished).await;
+    core.shared.mailboxes[core.index].close();
+}
+
+/// Takes connections until it is cancelled.
+async fn accept(core: Rc<Core>, listener: TcpListener) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                warn!(core = core.index, %error, "accept failed");
+                Timer::new(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(peer) = stream.peer_addr() else { continue };
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%peer, %error, "can't set TCP_NODELAY");
+        }
+        glommio::spawn_local(serve_counted(core.clone(), stream, peer)).detach();
+    }
+}
+
+async fn serve_counted(core: Rc<Core>, mut stream: TcpStream, peer: SocketAddr) {
+    let count = &core.shared.connection_count;
+    let others = count.fetch_add(1, Ordering::Relaxed);
+    if others < core.options.connections_max {
+        connection::serve(core.clone(), stream, peer.ip().to_canonical()).await;
+    } else {
+        warn!(%peer, connections = others, "refused: --max-connections reached");
+        let response = handshake::refusal(503, "too many connections");
+        let _ = stream.write_all(&response).await;
+        let _ = stream.close().await;
+    }
+    count.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Sweeps the connections as time passes.
+async fn keep_time(core: Rc<Core>) {
+    const TICK_MIN: Duration = Duration::from_millis(20);
+    const TICK_MAX: Duration = Duration::from_secs(1);
+    let tick = (core.options.idle_timeout / 8).clamp(TICK_MIN, TICK_MAX);
+    loop {
+        Timer::new(tick).await;
+        core.sweep(Instant::now());
+    }
+}
+
+/// Stops accepting, waits for the last connection, and counts the core out.
+async fn end(core: Rc<Core>, accepting: glommio::Task<()>) {
+    const TICK: Duration = Duration::from_millis(10);
+    accepting.cancel().await;
+    while core.has_links() {
+        core.sweep(Instant::now());
+        Timer::new(TICK).await;
+    }
+    core.shared.active_cores.fetch_sub(1, Ordering::SeqCst);
+    for mailbox in &core.shared.mailboxes {
+        mailbox.push(Message::CoreDone);
+        mailbox.kick();
+    }
+}
