@@ -1,0 +1,149 @@
+//! One collection: its documents, its entries, and what they amount to.
+//!
+//! Keeps the counts in step with every change, so that asking for them is free. It knows nothing of its own name, of the
+//! dirty log, or of other collections. Invariant: no document in it is empty.
+
+use std::rc::Rc;
+
+use crate::document::Document;
+use crate::garbage::Garbage;
+use crate::table::{Named, Table};
+
+/// What a record takes beside its text: its time and the end of its text.
+const RECORD_BYTES: usize = 12;
+
+/// A key and its value.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: Box<str>,
+    pub(crate) value: Box<str>,
+}
+
+impl Named for Entry {
+    fn name(&self) -> &str {
+        &self.key
+    }
+
+    fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) documents: usize,
+    pub(crate) records: usize,
+    /// Names, keys, values, texts and record columns.
+    pub(crate) bytes: usize,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.documents += other.documents;
+        self.records += other.records;
+        self.bytes += other.bytes;
+    }
+
+    pub(crate) fn subtract(&mut self, other: Self) {
+        self.documents -= other.documents;
+        self.records -= other.records;
+        self.bytes -= other.bytes;
+    }
+
+    fn of(document: &Document) -> Self {
+        let records = document.record_count();
+        let bytes = document.name().len() + document.text_bytes() + records * RECORD_BYTES;
+        Self { documents: 1, records, bytes }
+    }
+}
+
+/// Documents and entries under one name.
+pub(crate) struct Collection {
+    pub(crate) documents: Table<Document>,
+    pub(crate) entries: Table<Entry>,
+    counts: Counts,
+}
+
+impl Collection {
+    pub(crate) fn new() -> Self {
+        Self { documents: Table::new(), entries: Table::new(), counts: Counts::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.entries.is_empty()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The slot of a document, which is made if it isn't there; a record must follow.
+    pub(crate) fn document_slot(&mut self, name: &str) -> usize {
+        self.documents.find(name).unwrap_or_else(|| {
+            let document = Document::new(name);
+            self.counts.add(Counts::of(&document));
+            self.documents.insert(document)
+        })
+    }
+
+    pub(crate) fn put(&mut self, document: usize, ts: i64, data: &str) {
+        let document = self.documents.get_mut(document);
+        self.counts.subtract(Counts::of(document));
+        document.put(ts, data);
+        self.counts.add(Counts::of(document));
+    }
+
+    /// Deletes records of one document; returns whether there were any.
+    pub(crate) fn delete_range(&mut self, name: &str, from: i64, to: i64, garbage: &mut Garbage) -> bool {
+        let Some(slot) = self.documents.find(name) else { return false };
+        // Looked at first, so that a deletion of nothing copies nothing that a snapshot holds.
+        let newest = self.documents.get(slot).and_then(|document| document.newest_through(to));
+        if newest.is_none_or(|(chunk, index)| chunk.ts(index) < from) {
+            return false;
+        }
+        let document = self.documents.get_mut(slot);
+        self.counts.subtract(Counts::of(document));
+        let deleted = garbage.collect_chunks(|freed| document.delete_range(from, to, freed));
+        self.counts.add(Counts::of(document));
+        if document.is_empty() {
+            self.delete_document(name, garbage);
+        }
+        deleted > 0
+    }
+
+    /// Deletes a document; returns whether it was there.
+    pub(crate) fn delete_document(&mut self, name: &str, garbage: &mut Garbage) -> bool {
+        let Some(slot) = self.documents.find(name) else { return false };
+        let document = self.documents.remove(slot);
+        self.counts.subtract(Counts::of(&document));
+        garbage.add_document(document);
+        true
+    }
+
+    pub(crate) fn set_value(&mut self, key: &str, value: &str) {
+        match self.entries.find(key) {
+            Some(slot) => {
+                let entry = self.entries.get_mut(slot);
+                self.counts.bytes = self.counts.bytes - entry.value.len() + value.len();
+                entry.value = value.into();
+            }
+            None => {
+                self.counts.bytes += key.len() + value.len();
+                self.entries.insert(Entry { key: key.into(), value: value.into() });
+            }
+        }
+    }
+
+    /// Removes an entry; returns whether it was there.
+    pub(crate) fn remove_value(&mut self, key: &str) -> bool {
+        let Some(slot) = self.entries.find(key) else { return false };
+        let entry = self.entries.remove(slot);
+        self.counts.bytes -= entry.key.len() + entry.value.len();
+        true
+    }
+
+    pub(crate) fn share_entry(&self, key: &str) -> Option<Rc<Entry>> {
+        self.entries.share(self.entries.find(key)?)
+    }
+}

@@ -1,0 +1,66 @@
+//! The rest of a reply that was too long for one step.
+//!
+//! A cursor owns a snapshot: the pages or chunks that its scan still needs. What is written to the shard later is not seen,
+//! and a writer copies what a cursor holds, so an idle cursor costs at most what it has yet to give out.
+//! Dropping one at any time is fine.
+
+use std::rc::Rc;
+
+use regex::Regex;
+
+use crate::chunk::Chunk;
+use crate::collection::Entry;
+use crate::document::Document;
+use crate::pattern::Filter;
+use crate::scan::{Conditions, HistoryScan, LatestScan, ListScan, Progress, Step, ValueScan};
+use crate::shard::CollectionName;
+use crate::table::Pages;
+
+/// The rest of a reply, to be drained in steps.
+pub struct Cursor(Rest);
+
+enum Rest {
+    History { scan: HistoryScan, chunks: Vec<Rc<Chunk>>, filter: Filter<'static> },
+    Latest { scan: LatestScan, documents: Pages<Document>, conditions: Conditions<'static> },
+    Entries { scan: ListScan, entries: Pages<Entry>, keys: Option<Rc<Regex>> },
+    Collections { scan: ListScan, names: Pages<CollectionName> },
+    Value { scan: ValueScan, entry: Rc<Entry> },
+}
+
+impl Cursor {
+    /// Appends the next piece: about `room` bytes, or less when much had to be looked at.
+    pub fn step(&mut self, out: &mut Vec<u8>, room: usize) -> Progress {
+        let step = &mut Step::new(out, room);
+        match &mut self.0 {
+            Rest::History { scan, chunks, filter } => scan.run(chunks, filter, step),
+            Rest::Latest { scan, documents, conditions } => scan.run(documents, conditions, step),
+            Rest::Entries { scan, entries, keys } => scan.run(entries, keys.as_deref(), step),
+            Rest::Collections { scan, names } => scan.run(names, None, step),
+            Rest::Value { scan, entry } => scan.run(entry, step),
+        }
+    }
+
+    pub(crate) fn history(mut scan: HistoryScan, document: &Document, filter: Filter<'_>) -> Self {
+        let chunks = scan.snapshot(document.chunks());
+        Self(Rest::History { scan, chunks, filter: filter.into_owned() })
+    }
+
+    pub(crate) fn latest(scan: LatestScan, documents: &Pages<Document>, conditions: Conditions<'_>) -> Self {
+        let documents = documents.snapshot(scan.slots());
+        Self(Rest::Latest { scan, documents, conditions: conditions.into_owned() })
+    }
+
+    pub(crate) fn entries(scan: ListScan, entries: &Pages<Entry>, keys: Option<Rc<Regex>>) -> Self {
+        let entries = entries.snapshot(scan.slots());
+        Self(Rest::Entries { scan, entries, keys })
+    }
+
+    pub(crate) fn collections(scan: ListScan, names: &Pages<CollectionName>) -> Self {
+        let names = names.snapshot(scan.slots());
+        Self(Rest::Collections { scan, names })
+    }
+
+    pub(crate) fn value(scan: ValueScan, entry: Rc<Entry>) -> Self {
+        Self(Rest::Value { scan, entry })
+    }
+}

@@ -1,0 +1,206 @@
+//! The dirty log: what changed since it was last taken, in execution order.
+//!
+//! A batch is one text arena and a list of changes that point into it; a name equal to that of the change before is not
+//! copied again. Replaying a batch's changes in order onto the state before it gives the state after it.
+//! Only effective mutations are here: deleting what isn't there leaves no trace.
+
+use crate::packet::Span;
+
+/// Whether a shard keeps a dirty log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogMode {
+    /// Nothing is kept: the data lives in memory only.
+    Off,
+    /// Every effective mutation is kept until it is taken.
+    On,
+}
+
+/// One effective mutation, generic over how its texts are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<S> {
+    /// A record was stored or replaced.
+    Put {
+        /// The collection's name.
+        collection: S,
+        /// The document's name.
+        document: S,
+        /// The record's time.
+        ts: i64,
+        /// The record's text.
+        data: S,
+    },
+    /// A record was deleted.
+    DeleteRecord {
+        /// The collection's name.
+        collection: S,
+        /// The document's name.
+        document: S,
+        /// The record's time.
+        ts: i64,
+    },
+    /// The records between two times, both inclusive, were deleted.
+    DeleteRange {
+        /// The collection's name.
+        collection: S,
+        /// The document's name.
+        document: S,
+        /// The earliest time.
+        from: i64,
+        /// The latest time.
+        to: i64,
+    },
+    /// A document was deleted.
+    DeleteDocument {
+        /// The collection's name.
+        collection: S,
+        /// The document's name.
+        document: S,
+    },
+    /// A collection was deleted with its documents and entries.
+    DeleteCollection {
+        /// The collection's name.
+        collection: S,
+    },
+    /// An entry was set.
+    SetValue {
+        /// The collection's name.
+        collection: S,
+        /// The entry's key.
+        key: S,
+        /// The entry's new value.
+        value: S,
+    },
+    /// An entry was removed.
+    RemoveValue {
+        /// The collection's name.
+        collection: S,
+        /// The entry's key.
+        key: S,
+    },
+}
+
+/// A change as a batch gives it out.
+pub type ChangeRef<'a> = Change<&'a str>;
+
+impl<S: Copy> Change<S> {
+    #[rustfmt::skip]
+    fn map<T>(&self, mut f: impl FnMut(S) -> T) -> Change<T> {
+        match *self {
+            Self::Put { collection, document, ts, data } => Change::Put {
+                collection: f(collection), document: f(document), ts, data: f(data),
+            },
+            Self::DeleteRecord { collection, document, ts } => Change::DeleteRecord {
+                collection: f(collection), document: f(document), ts,
+            },
+            Self::DeleteRange { collection, document, from, to } => Change::DeleteRange {
+                collection: f(collection), document: f(document), from, to,
+            },
+            Self::DeleteDocument { collection, document } => Change::DeleteDocument {
+                collection: f(collection), document: f(document),
+            },
+            Self::DeleteCollection { collection } => Change::DeleteCollection { collection: f(collection) },
+            Self::SetValue { collection, key, value } => Change::SetValue {
+                collection: f(collection), key: f(key), value: f(value),
+            },
+            Self::RemoveValue { collection, key } => Change::RemoveValue { collection: f(collection), key: f(key) },
+        }
+    }
+}
+
+/// Changes in execution order, with their texts; can be sent to another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    text: String,
+    changes: Vec<Change<Span>>,
+    /// The names of the newest change by position: collection, then document or key.
+    recent: [Span; 2],
+}
+
+impl Batch {
+    /// The changes in the order in which they took effect.
+    pub fn changes(&self) -> impl ExactSizeIterator<Item = ChangeRef<'_>> {
+        self.changes.iter().map(|change| change.map(|span| span.of(&self.text)))
+    }
+
+    /// How many changes it holds.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The memory its contents take.
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.changes.len() * size_of::<Change<Span>>()
+    }
+
+    fn push(&mut self, change: ChangeRef<'_>) {
+        let Self { text, changes, recent } = self;
+        let mut index = 0;
+        changes.push(change.map(|part| {
+            let known = recent.get(index).copied().filter(|span| span.of(text) == part);
+            let span = known.unwrap_or_else(|| Span::push(text, part));
+            if let Some(name) = recent.get_mut(index) {
+                *name = span;
+            }
+            index += 1;
+            span
+        }));
+    }
+}
+
+/// The log of one shard, or nothing at all.
+pub(crate) struct DirtyLog {
+    batch: Batch,
+    mode: LogMode,
+}
+
+impl DirtyLog {
+    pub(crate) fn new(mode: LogMode) -> Self {
+        Self { batch: Batch::default(), mode }
+    }
+
+    pub(crate) fn push(&mut self, change: ChangeRef<'_>) {
+        if self.mode == LogMode::On {
+            self.batch.push(change);
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Batch {
+        std::mem::take(&mut self.batch)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.batch.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_consecutive_changes_are_held_once() {
+        fn assert_send<T: Send>() {}
+        assert_send::<Batch>();
+        let mut log = DirtyLog::new(LogMode::On);
+        let change = |ts| Change::Put { collection: "col", document: "doc", ts, data: "x" };
+        (0..10).for_each(|ts| log.push(change(ts)));
+        log.push(Change::RemoveValue { collection: "col", key: "k" });
+        let batch = log.take();
+        assert_eq!(batch.text, "coldocxxxxxxxxxxk");
+        assert_eq!(batch.changes().nth(9), Some(change(9)));
+        assert_eq!(batch.len(), 11);
+        assert!(log.take().is_empty());
+    }
+
+    #[test]
+    fn a_log_that_is_off_keeps_nothing() {
+        let mut log = DirtyLog::new(LogMode::Off);
+        log.push(Change::DeleteCollection { collection: "c" });
+        assert_eq!((log.bytes(), log.take().len()), (0, 0));
+    }
+}

@@ -1,0 +1,55 @@
+//! What can be wrong with a request that is well formed: its patterns.
+//!
+//! Display is the text the client gets, so it names the pattern and the reason in plain words, on one line.
+
+use std::fmt;
+
+use crate::limits::{ERROR_PATTERN_CHARS_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX};
+
+/// Why a request could not be carried out; nothing of it took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The pattern can't be parsed, or asks for what linear-time matching can't do.
+    PatternInvalid {
+        /// The pattern as the client wrote it.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The pattern's text is too long to be compiled.
+    PatternTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The pattern needs too much memory once compiled.
+    PatternTooBig {
+        /// The pattern as the client wrote it.
+        pattern: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PatternInvalid { pattern, reason } => {
+                write!(f, "bad pattern {}: {reason}", shorten(pattern))
+            }
+            Self::PatternTooLong { bytes } => {
+                write!(f, "bad pattern: it is {bytes} bytes long, and {PATTERN_BYTES_MAX} are allowed")
+            }
+            Self::PatternTooBig { pattern } => {
+                let limit = PATTERN_COMPILED_BYTES_MAX;
+                write!(f, "bad pattern {}: compiled, it takes more than {limit} bytes", shorten(pattern))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn shorten(pattern: &str) -> String {
+    match pattern.char_indices().nth(ERROR_PATTERN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &pattern[..end]),
+        None => pattern.to_owned(),
+    }
+}

@@ -1,0 +1,33 @@
+//! The data of one shard: collections, documents, records, entries, and the dirty log of what changed.
+//!
+//! Pure and synchronous: nothing here may import threads, sockets, files, clocks or a database.
+//! A request comes in as borrowed text, a reply goes out as JSON members appended to a byte buffer.
+//! A reply too long for one step is finished by a `Cursor`, which owns a snapshot of what it reads.
+
+mod chunk;
+mod collection;
+mod cursor;
+mod dirty;
+mod document;
+mod error;
+mod garbage;
+mod json;
+mod limits;
+mod packet;
+mod pattern;
+mod placement;
+mod request;
+mod scan;
+mod shard;
+mod table;
+
+pub use cursor::Cursor;
+pub use dirty::{Batch, Change, ChangeRef, LogMode};
+pub use error::Error;
+pub use json::escape_json;
+pub use limits::PIECE_BYTES;
+pub use packet::{Packet, Span};
+pub use placement::{ShardId, shard_of};
+pub use request::{Record, RecordKey, Request};
+pub use scan::Progress;
+pub use shard::Shard;

@@ -1,0 +1,38 @@
+//! Every cap of the engine, each with its reason.
+//!
+//! They bound how long one call may hold the core, and how much memory a reply, a pattern or a chunk may take.
+//! None of them limits how much data a shard may hold.
+
+/// The most that the first step of a reply writes; what is longer is finished by a cursor. Large enough that nearly
+/// every reply is one piece, small enough that a thousand slow readers cost a few hundred MiB.
+pub const PIECE_BYTES: usize = 256 * 1024;
+
+/// What one step may look at, in bytes of text examined, so that a search that finds nothing still yields the core.
+pub(crate) const WORK_MAX: usize = 64 * 1024;
+
+/// What looking at one record, document or entry counts for in that budget: about 2000 of them make a step.
+pub(crate) const WORK_PER_ITEM: usize = 32;
+
+/// Records in a chunk: an insert in its middle moves at most this many timestamps.
+pub(crate) const CHUNK_RECORDS: usize = 512;
+
+/// Text in a chunk, unless a single record is longer: what a writer copies when a snapshot holds the chunk.
+pub(crate) const CHUNK_TEXT_BYTES: usize = 32 * 1024;
+
+/// The longest pattern that is compiled: longer ones are refused before the parser sees them.
+pub(crate) const PATTERN_BYTES_MAX: usize = 16 * 1024;
+
+/// The size of a compiled pattern, and of the cache its automaton may fill while it runs.
+pub(crate) const PATTERN_COMPILED_BYTES_MAX: usize = 1024 * 1024;
+
+/// Compiled patterns kept by a shard: clients repeat a handful, and each may take the size above.
+pub(crate) const PATTERN_CACHE_LEN_MAX: usize = 64;
+
+/// How much of a pattern an error repeats, so that an error stays readable.
+pub(crate) const ERROR_PATTERN_CHARS_MAX: usize = 200;
+
+/// What one step of freeing may drop, in chunks, documents or entries: well under a millisecond.
+pub(crate) const GARBAGE_STEP_ITEMS: usize = 256;
+
+/// A deleted document of no more chunks than this is freed on the spot: queueing it would cost as much.
+pub(crate) const GARBAGE_INLINE_CHUNKS: usize = 4;

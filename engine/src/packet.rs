@@ -1,0 +1,103 @@
+//! An owned copy of a request that can be sent to another core: one allocation of text, and spans into it.
+//!
+//! A name repeated by consecutive records is held once, so a batch into one document costs its data and little more.
+//! Invariant: every span was cut from the packet's own text, on character boundaries.
+
+use crate::request::Request;
+
+/// A piece of a text arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    start: usize,
+    len: usize,
+}
+
+impl Span {
+    /// Appends `text` to the arena and returns where it lies.
+    pub(crate) fn push(arena: &mut String, text: &str) -> Self {
+        let start = arena.len();
+        arena.push_str(text);
+        Self { start, len: text.len() }
+    }
+
+    /// The text in the arena it was cut from.
+    pub(crate) fn of(self, arena: &str) -> &str {
+        &arena[self.start..self.start + self.len]
+    }
+}
+
+/// A request that owns its texts.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    text: String,
+    request: Request<Span>,
+}
+
+impl Packet {
+    /// Copies a request.
+    pub fn new(request: &Request<&str>) -> Self {
+        let mut text = String::with_capacity(text_bytes(request));
+        // A record has three texts, so the name that repeats is among the last three spans.
+        let mut recent = [Span::default(); 3];
+        let mut next = 0;
+        let spans = request.map(|part| {
+            let known = recent[next].of(&text) == part;
+            let span = if known { recent[next] } else { Span::push(&mut text, part) };
+            recent[next] = span;
+            next = (next + 1) % recent.len();
+            span
+        });
+        Self { text, request: spans }
+    }
+
+    /// The request, borrowing the packet's text.
+    pub fn request(&self) -> Request<&str> {
+        self.request.map(|span| span.of(&self.text))
+    }
+}
+
+/// Enough for all texts; data dominates, so names of a batch are counted by their first record only.
+fn text_bytes(request: &Request<&str>) -> usize {
+    if let Request::Insert(records) = request {
+        let names = records.first().map_or(0, |record| record.collection.len() + record.document.len());
+        return names + records.iter().map(|record| record.data.len()).sum::<usize>();
+    }
+    let mut bytes = 0;
+    request.map(|part| bytes += part.len());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Record;
+
+    fn assert_send<T: Send>() {}
+
+    #[test]
+    fn a_packet_gives_back_its_request() {
+        assert_send::<Packet>();
+        let record = |document, ts, data| Record { collection: "c", document, ts, data };
+        let requests = [
+            Request::Insert(vec![
+                record("a", 1, "x"),
+                record("a", 2, "ä"),
+                record("b", 3, "ä"),
+                record("b", 4, ""),
+            ]),
+            Request::Collections,
+            Request::DeleteDocument { document: "d", collection: None },
+            Request::SetValue { collection: "c", key: "k", value: "k" },
+        ];
+        for request in &requests {
+            assert_eq!(&Packet::new(request).request(), request);
+        }
+    }
+
+    #[test]
+    fn a_repeated_name_is_held_once() {
+        let record = |ts| Record { collection: "collection", document: "document", ts, data: "x" };
+        let packet = Packet::new(&Request::Insert((0..100).map(record).collect()));
+        assert!(packet.text.len() <= "collectiondocumentx".len());
+    }
+}

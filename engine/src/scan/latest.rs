@@ -1,0 +1,135 @@
+//! The newest record of each document at a time.
+//!
+//! State is the next slot, and how far into its name and text the reply has come. The record is found again by its time
+//! when a step carries on, which is sound because the snapshot doesn't change.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use regex::Regex;
+
+use super::{Progress, Step};
+use crate::chunk::Chunk;
+use crate::document::Document;
+use crate::pattern::Filter;
+use crate::table::{Named, Pages};
+
+/// Which part of a record is being written.
+#[derive(Clone, Copy)]
+enum Part {
+    Name,
+    Data,
+}
+
+/// What the newest record is asked to be.
+pub(crate) struct Conditions<'a> {
+    /// The latest time that counts.
+    pub(crate) ts: i64,
+    /// The earliest time that counts; 0 for none.
+    pub(crate) from: i64,
+    pub(crate) filter: Filter<'a>,
+    /// What the document's name must match.
+    pub(crate) names: Option<Rc<Regex>>,
+}
+
+impl Conditions<'_> {
+    pub(crate) fn into_owned(self) -> Conditions<'static> {
+        Conditions { ts: self.ts, from: self.from, filter: self.filter.into_owned(), names: self.names }
+    }
+
+    fn newest<'d>(&self, document: &'d Document) -> Option<(&'d Chunk, usize)> {
+        let newest = document.newest_through(self.ts)?;
+        (self.from == 0 || newest.0.ts(newest.1) >= self.from).then_some(newest)
+    }
+}
+
+/// A walk over documents that may be cut anywhere.
+pub(crate) struct LatestScan {
+    slots: Range<usize>,
+    is_first: bool,
+    /// Set while a document is half written: in which part, and how much of that.
+    cut: Option<(Part, usize)>,
+}
+
+impl LatestScan {
+    pub(crate) fn new(slots: Range<usize>) -> Self {
+        Self { slots, is_first: true, cut: None }
+    }
+
+    /// The slots that are still needed.
+    pub(crate) fn slots(&self) -> Range<usize> {
+        self.slots.clone()
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        documents: &Pages<Document>,
+        conditions: &Conditions<'_>,
+        step: &mut Step<'_>,
+    ) -> Progress {
+        while self.slots.start < self.slots.end {
+            if step.is_spent() {
+                return Progress::More;
+            }
+            match documents.get(self.slots.start) {
+                Some(document) => {
+                    if self.document(document, conditions, step) == Progress::More {
+                        return Progress::More;
+                    }
+                }
+                None => step.look(0),
+            }
+            self.slots.start += 1;
+        }
+        step.write(b"}");
+        Progress::Done
+    }
+
+    fn document(
+        &mut self,
+        document: &Document,
+        conditions: &Conditions<'_>,
+        step: &mut Step<'_>,
+    ) -> Progress {
+        let name = document.name();
+        if self.cut.is_none() {
+            step.look(0);
+            if conditions.names.as_ref().is_some_and(|names| !names.is_match(name)) {
+                step.look(name.len());
+                return Progress::Done;
+            }
+        }
+        let Some((chunk, index)) = conditions.newest(document) else { return Progress::Done };
+        let data = chunk.data(index);
+        let (mut part, mut offset) = match self.cut.take() {
+            Some(cut) => cut,
+            None => {
+                if !conditions.filter.is_open() {
+                    step.look(data.len());
+                    if !conditions.filter.passes(data) {
+                        return Progress::Done;
+                    }
+                }
+                step.write(if self.is_first { b"\"" } else { b",\"" });
+                self.is_first = false;
+                (Part::Name, 0)
+            }
+        };
+        if let Part::Name = part {
+            if !step.write_text(name, &mut offset) {
+                self.cut = Some((part, offset));
+                return Progress::More;
+            }
+            step.write(b"\":{\"ts\":");
+            step.write_number(chunk.ts(index));
+            step.write(b",\"data\":\"");
+            part = Part::Data;
+        }
+        if !step.write_text(data, &mut offset) {
+            self.cut = Some((part, offset));
+            return Progress::More;
+        }
+        step.write(b"\"}");
+        Progress::Done
+    }
+}

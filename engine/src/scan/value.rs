@@ -1,0 +1,20 @@
+//! The value of one entry, which may be cut anywhere: the smallest of scans, for a value can be a whole message long.
+
+use super::{Progress, Step};
+use crate::collection::Entry;
+
+/// How much of a value is written.
+#[derive(Default)]
+pub(crate) struct ValueScan {
+    offset: usize,
+}
+
+impl ValueScan {
+    pub(crate) fn run(&mut self, entry: &Entry, step: &mut Step<'_>) -> Progress {
+        if !step.write_text(&entry.value, &mut self.offset) {
+            return Progress::More;
+        }
+        step.write(b"\"");
+        Progress::Done
+    }
+}

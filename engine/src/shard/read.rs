@@ -1,0 +1,152 @@
+//! Reads: each opens its member, runs the first step on the live data, and takes a snapshot only if that didn't finish.
+//!
+//! What isn't there reads as empty. Patterns are compiled before anything is looked up, so a bad one is an error also
+//! where there is nothing to match.
+
+use super::Shard;
+use crate::collection::{Collection, Entry};
+use crate::cursor::Cursor;
+use crate::error::Error;
+use crate::limits::PIECE_BYTES;
+use crate::pattern::{Filter, NameTest};
+use crate::scan::{Conditions, HistoryScan, LatestScan, ListScan, ListShape, Progress, Step, ValueScan};
+use crate::table::Pages;
+
+/// Which records of a document are asked for.
+pub(super) struct HistoryRange {
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) limit: i64,
+    pub(super) reverse: bool,
+}
+
+impl Shard {
+    pub(super) fn latest(
+        &mut self,
+        collection: &str,
+        document: &str,
+        ts: i64,
+        from: i64,
+        filter: Filter<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Cursor>, Error> {
+        let test = self.patterns.name_test(document)?;
+        out.extend_from_slice(b"\"records\":{");
+        let Some(collection) = self.collection(collection) else {
+            out.push(b'}');
+            return Ok(None);
+        };
+        let documents = collection.documents.pages();
+        let (slots, names) = match test {
+            NameTest::Literal("") => (0..documents.end(), None),
+            NameTest::Pattern(names) => (0..documents.end(), Some(names)),
+            NameTest::Literal(name) => {
+                (collection.documents.find(name).map_or(0..0, |slot| slot..slot + 1), None)
+            }
+        };
+        let conditions = Conditions { ts, from, filter, names };
+        let mut scan = LatestScan::new(slots);
+        Ok(match scan.run(documents, &conditions, &mut Step::new(out, PIECE_BYTES)) {
+            Progress::Done => None,
+            Progress::More => Some(Cursor::latest(scan, documents, conditions)),
+        })
+    }
+
+    pub(super) fn history(
+        &self,
+        collection: &str,
+        document: &str,
+        range: HistoryRange,
+        filter: Filter<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Cursor> {
+        out.extend_from_slice(b"\"records\":[");
+        let documents = self.collection(collection).map(|collection| &collection.documents);
+        let found = documents.and_then(|documents| documents.get(documents.find(document)?));
+        let Some(document) = found else {
+            out.push(b']');
+            return None;
+        };
+        let HistoryRange { from, to, limit, reverse } = range;
+        let mut scan = HistoryScan::new(document.chunks(), from, to, limit, reverse);
+        match scan.run(document.chunks(), &filter, &mut Step::new(out, PIECE_BYTES)) {
+            Progress::Done => None,
+            Progress::More => Some(Cursor::history(scan, document, filter)),
+        }
+    }
+
+    pub(super) fn collection_names(&self, out: &mut Vec<u8>) -> Option<Cursor> {
+        let names = self.names.pages();
+        let mut scan = ListScan::new(0..names.end(), ListShape::BareNames);
+        match scan.run(names, None, &mut Step::new(out, PIECE_BYTES)) {
+            Progress::Done => None,
+            Progress::More => Some(Cursor::collections(scan, names)),
+        }
+    }
+
+    pub(super) fn value(&self, collection: &str, key: &str, out: &mut Vec<u8>) -> Option<Cursor> {
+        out.extend_from_slice(b"\"value\":\"");
+        let found = self.collection(collection).and_then(|collection| collection.share_entry(key));
+        let Some(entry) = found else {
+            out.push(b'"');
+            return None;
+        };
+        let mut scan = ValueScan::default();
+        match scan.run(&entry, &mut Step::new(out, PIECE_BYTES)) {
+            Progress::Done => None,
+            Progress::More => Some(Cursor::value(scan, entry)),
+        }
+    }
+
+    pub(super) fn match_values(
+        &mut self,
+        collection: &str,
+        key: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Cursor>, Error> {
+        let test = self.patterns.name_test(key)?;
+        out.extend_from_slice(b"\"values\":{");
+        let Some(collection) = self.collection(collection) else {
+            out.push(b'}');
+            return Ok(None);
+        };
+        let entries = collection.entries.pages();
+        // A literal key that isn't there is answered as if its value were empty.
+        let absent;
+        let (entries, slots, keys) = match test {
+            NameTest::Pattern(keys) => (entries, 0..entries.end(), Some(keys)),
+            NameTest::Literal(key) => match collection.entries.find(key) {
+                Some(slot) => (entries, slot..slot + 1, None),
+                None => {
+                    absent = Pages::single(Entry { key: key.into(), value: "".into() });
+                    (&absent, 0..1, None)
+                }
+            },
+        };
+        let mut scan = ListScan::new(slots, ListShape::Values);
+        Ok(match scan.run(entries, keys.as_deref(), &mut Step::new(out, PIECE_BYTES)) {
+            Progress::Done => None,
+            Progress::More => Some(Cursor::entries(scan, entries, keys)),
+        })
+    }
+
+    pub(super) fn all_values(&self, collection: &str, out: &mut Vec<u8>) -> Option<Cursor> {
+        out.extend_from_slice(b"\"values\":{");
+        list_entries(self.collection(collection), ListShape::Values, out)
+    }
+
+    pub(super) fn keys(&self, collection: &str, out: &mut Vec<u8>) -> Option<Cursor> {
+        out.extend_from_slice(b"\"keys\":[");
+        list_entries(self.collection(collection), ListShape::Names, out)
+    }
+}
+
+fn list_entries(collection: Option<&Collection>, shape: ListShape, out: &mut Vec<u8>) -> Option<Cursor> {
+    let nothing = Pages::empty();
+    let entries = collection.map_or(&nothing, |collection| collection.entries.pages());
+    let mut scan = ListScan::new(0..entries.end(), shape);
+    match scan.run(entries, None, &mut Step::new(out, PIECE_BYTES)) {
+        Progress::Done => None,
+        Progress::More => Some(Cursor::entries(scan, entries, None)),
+    }
+}
