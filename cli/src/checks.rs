@@ -1,0 +1,254 @@
+//! What the machine must offer before the server starts, and in plain words what to do where it doesn't:
+//! a kernel with io_uring, locked memory, file descriptors, CPUs, and a free port.
+
+use crate::options::Settings;
+use crate::placement::{self, CorePlacement, CpuLimits};
+use io_uring::IoUring;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::{Error, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use tracing::{info, warn};
+
+/// The first kernel whose io_uring can do what the runtime asks of it.
+const KERNEL_MIN: (u32, u32) = (5, 8);
+/// What the rings of one core may lock.
+const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
+/// File descriptors besides those of connections: standard streams, signals, and rings and events per core.
+const FILES_BASE: u64 = 64;
+const FILES_PER_CORE: u64 = 16;
+/// With room for fewer connections than this it is better not to start.
+const CONNECTIONS_MIN: u64 = 16;
+
+/// What the checks found out.
+pub struct Checked {
+    /// Where to listen; free a moment ago.
+    pub address: SocketAddr,
+    /// Where the cores run.
+    pub placement: CorePlacement,
+    /// Connections there are file descriptors for.
+    pub connections_max: usize,
+}
+
+/// Runs all checks; the error says what is missing and how to get it.
+pub fn run(settings: &Settings) -> Result<Checked, String> {
+    check_kernel()?;
+    raise_memlock()?;
+    check_io_uring()?;
+    let limits = CpuLimits { allowed: allowed_cpus()?, quota: cpu_quota() };
+    let placement = placement::place(settings.cores.as_ref(), settings.pin, &limits)?;
+    if placement.crowded {
+        info!(
+            cores = placement.cpus.len(),
+            cpus = limits.allowed.len(),
+            "more cores than CPUs: they take turns"
+        );
+    }
+    let connections_max = raise_files(settings.max_connections, placement.cpus.len())?;
+    let address = free_address(settings.bind, settings.port)?;
+    Ok(Checked { address, placement, connections_max })
+}
+
+fn check_kernel() -> Result<(), String> {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    match kernel_version(&release) {
+        Some(version) if version < KERNEL_MIN => Err(format!(
+            "Linux {release} is too old: {}.{} is the least, 5.15 or later is better",
+            KERNEL_MIN.0, KERNEL_MIN.1
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn check_io_uring() -> Result<(), String> {
+    match IoUring::new(4) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(io_uring_advice(&error)),
+    }
+}
+
+fn io_uring_advice(error: &Error) -> String {
+    let why = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => {
+            "it is blocked here. In a container, its seccomp profile does so: use a profile that allows \
+             io_uring_setup, io_uring_enter and io_uring_register (scripts/seccomp.py makes one), or `docker \
+             run --security-opt seccomp=unconfined`. On a host, look at `sysctl kernel.io_uring_disabled`, \
+             which must be 0"
+        }
+        Some(rustix::io::Errno::NOSYS) => {
+            "this kernel doesn't have it, or the sandbox (such as gVisor) hides it. Linux 5.8 is the least, \
+             5.15 or later is better"
+        }
+        Some(rustix::io::Errno::NOMEM) => {
+            "there is not enough memory that may be locked: raise it with `ulimit -l unlimited`, \
+             `LimitMEMLOCK=infinity` in systemd, or `docker run --ulimit memlock=-1`"
+        }
+        _ => "the kernel refused it",
+    };
+    format!("io_uring, which the server can't do without, is not available: {why} ({error})")
+}
+
+fn raise_memlock() -> Result<(), String> {
+    let limit = raise(Resource::Memlock);
+    match limit.current {
+        Some(bytes) if bytes < MEMLOCK_BYTES_MIN => Err(format!(
+            "only {} KiB of memory may be locked, and each core's io_uring may need {} KiB: raise it with \
+             `ulimit -l unlimited`, `LimitMEMLOCK=infinity` in systemd, or `docker run --ulimit memlock=-1`",
+            bytes >> 10,
+            MEMLOCK_BYTES_MIN >> 10
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Raises the soft limit to the hard one, and says what it is then.
+fn raise(resource: Resource) -> Rlimit {
+    let limit = getrlimit(resource);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(resource, raised) {
+        Ok(()) => raised,
+        Err(_) => limit,
+    }
+}
+
+/// Raises the limit of open files. Where that is not enough, fewer connections are taken, so that the last
+/// ones are refused with a status rather than left hanging.
+fn raise_files(connections_max: usize, core_count: usize) -> Result<usize, String> {
+    let Some(files) = raise(Resource::Nofile).current else { return Ok(connections_max) };
+    let room = connections_room(files, core_count);
+    if room < CONNECTIONS_MIN {
+        return Err(format!(
+            "only {files} files may be open at a time, too few for {core_count} cores and their connections: \
+             raise it with `ulimit -n 65536`, `LimitNOFILE=65536` in systemd, or `docker run --ulimit nofile=65536`"
+        ));
+    }
+    if room < connections_max as u64 {
+        warn!(
+            open_files = files,
+            asked = connections_max,
+            allowed = room,
+            "the limit of open files allows fewer connections than --max-connections; raise it with `ulimit -n`"
+        );
+        return Ok(room as usize);
+    }
+    Ok(connections_max)
+}
+
+fn connections_room(files: u64, core_count: usize) -> u64 {
+    files.saturating_sub(FILES_BASE + FILES_PER_CORE * core_count as u64)
+}
+
+fn allowed_cpus() -> Result<Vec<usize>, String> {
+    let set = rustix::thread::sched_getaffinity(None)
+        .map_err(|error| format!("can't find out which CPUs this process may use: {error}"))?;
+    Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
+}
+
+/// The tightest quota among this process's control group and those above it.
+fn cpu_quota() -> Option<usize> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    std::path::Path::new(path)
+        .ancestors()
+        .filter_map(|group| {
+            let group = group.to_str()?.trim_start_matches('/');
+            let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{group}/cpu.max")).ok()?;
+            parse_quota(&text)
+        })
+        .min()
+}
+
+/// Reads `cpu.max`: microseconds of CPU time in a period, or `max`.
+fn parse_quota(text: &str) -> Option<usize> {
+    let (quota, period) = text.trim().split_once(' ')?;
+    let (quota, period) = (quota.parse::<usize>().ok()?, period.parse::<usize>().ok()?);
+    (period > 0).then(|| quota.div_ceil(period).max(1))
+}
+
+/// Finds where to listen. The cores share their port, which would hide that another server has it: so it is
+/// taken for a moment without sharing.
+fn free_address(bind: Option<IpAddr>, port: u16) -> Result<SocketAddr, String> {
+    let address = SocketAddr::new(bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(address),
+        Err(error) if bind.is_none() && lacks_ipv6(&error) => {
+            let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+            TcpListener::bind(address).map(|_| address).map_err(|error| listen_advice(address, &error))
+        }
+        Err(error) => Err(listen_advice(address, &error)),
+    }
+}
+
+fn lacks_ipv6(error: &Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn listen_advice(address: SocketAddr, error: &Error) -> String {
+    let port = address.port();
+    match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            "port {port} is taken by another process (`ss -ltnp 'sport = :{port}'` shows which): stop it, or \
+             choose another with --port"
+        ),
+        ErrorKind::PermissionDenied => {
+            format!("port {port} needs privileges: choose one from 1024 up, or grant CAP_NET_BIND_SERVICE")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine has no address {}: choose another with --bind", address.ip())
+        }
+        _ => format!("can't listen on {address}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_releases() {
+        assert_eq!(kernel_version("5.15.0-1051-aws"), Some((5, 15)));
+        assert_eq!(kernel_version("6.8-rc1"), Some((6, 8)));
+        assert_eq!(kernel_version("4.19.325+"), Some((4, 19)));
+        assert_eq!(kernel_version("unknown"), None);
+    }
+
+    #[test]
+    fn quotas() {
+        assert_eq!(parse_quota("max 100000\n"), None);
+        assert_eq!(parse_quota("200000 100000\n"), Some(2));
+        assert_eq!(parse_quota("150000 100000"), Some(2));
+        assert_eq!(parse_quota("1000 100000"), Some(1));
+        assert_eq!(parse_quota(""), None);
+        assert_eq!(parse_quota("5 0"), None);
+    }
+
+    #[test]
+    fn room_for_connections() {
+        assert_eq!(connections_room(1024, 4), 1024 - 64 - 64);
+        assert_eq!(connections_room(10, 1), 0);
+    }
+
+    #[test]
+    fn each_reason_has_its_advice() {
+        for (errno, word) in [(1, "seccomp"), (38, "kernel"), (12, "ulimit"), (5, "refused")] {
+            let text = io_uring_advice(&Error::from_raw_os_error(errno));
+            assert!(text.contains(word), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_noticed() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = free_address(Some(address.ip()), address.port()).unwrap_err();
+        assert!(error.contains("taken"), "{error}");
+        drop(taken);
+        assert_eq!(free_address(Some(address.ip()), 0), Ok(SocketAddr::new(address.ip(), 0)));
+    }
+}

@@ -1,0 +1,340 @@
+//! The command line: what may be said, and whether it makes sense by itself. What the machine allows is the
+//! business of `checks`.
+
+use crate::placement::Cores;
+use clap::builder::BoolishValueParser;
+use clap::{Parser, ValueEnum};
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A key must fit into the URL of a handshake.
+const SECRET_KEY_BYTES_MAX: usize = 1024;
+/// A message must hold at least one record of useful size; a larger one would hold up its core for seconds.
+const MESSAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 30;
+
+const EXAMPLES: &str = "\
+Examples:
+  fluxiondb --secret-key dev
+      Serve on port 8080 of all addresses, one core per CPU. Clients connect to
+      ws://HOST:8080/?api-key=dev
+
+  FLUXIONDB_SECRET_KEY=dev fluxiondb --bind 127.0.0.1 --port 9000
+      Only for this machine; the key does not show in `ps`.
+
+  fluxiondb --secret-key-file /run/secrets/fluxiondb --cores 2-5 --log-format json
+      The key from a file, one core on each of the CPUs 2, 3, 4 and 5.
+
+Every flag can be given as an environment variable instead; the flag wins.
+SIGTERM or SIGINT answers what is in flight and exits with 0; a second one exits at once.
+Data lives in memory only and is gone when the server stops.";
+
+/// An in-memory time-series database over WebSockets, one core per CPU
+#[derive(Debug, Parser)]
+#[command(name = "fluxiondb", version, after_help = EXAMPLES)]
+pub struct Options {
+    /// The master key, which may do everything and manage other keys
+    #[arg(short, long, env = "FLUXIONDB_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
+    secret_key: Option<String>,
+
+    /// File with the master key; a newline at its end is ignored
+    #[arg(long, env = "FLUXIONDB_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+
+    // Taken so that it can be refused in plain words.
+    #[arg(short, long, env = "FLUXIONDB_DATA", value_name = "DIR", hide = true)]
+    data: Option<PathBuf>,
+
+    /// Port to listen on; 0 takes a free one and prints it
+    #[arg(short, long, env = "FLUXIONDB_PORT", default_value_t = 8080)]
+    port: u16,
+
+    /// Address to listen on [default: [::], or 0.0.0.0 where there is no IPv6]
+    #[arg(long, env = "FLUXIONDB_BIND", value_name = "IP", value_parser = parse_bind)]
+    bind: Option<IpAddr>,
+
+    /// How many cores, or on which CPUs: `4`, or a list such as `0-3,8` (one CPU: `3-3`) [default: all CPUs
+    /// this process may use]
+    #[arg(long, env = "FLUXIONDB_CORES", value_name = "COUNT|LIST", value_parser = Cores::parse)]
+    cores: Option<Cores>,
+
+    /// Pin each core to its CPU
+    #[arg(long, env = "FLUXIONDB_PIN", value_name = "BOOL", default_value = "true",
+          default_missing_value = "true", num_args = 0..=1, require_equals = true,
+          action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pin: bool,
+
+    /// Leave it to the system where each core runs
+    #[arg(long, env = "FLUXIONDB_NO_PIN", value_parser = BoolishValueParser::new())]
+    no_pin: bool,
+
+    /// Microseconds that an idle core looks for work before it sleeps; 0 saves power
+    #[arg(long, env = "FLUXIONDB_SPIN_US", value_name = "MICROSECONDS", default_value_t = 20,
+          value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    spin_us: u64,
+
+    /// Longest message taken from a client, from 1KiB to 1GiB: bytes, or with a unit as in `64k`, `16MiB`
+    #[arg(long, env = "FLUXIONDB_MAX_MESSAGE_BYTES", value_name = "SIZE", default_value = "16MiB",
+          value_parser = parse_message_bytes)]
+    max_message_bytes: usize,
+
+    /// Most connections at a time; further ones are refused with status 503
+    #[arg(long, env = "FLUXIONDB_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    max_connections: u32,
+
+    /// Seconds of silence after which a connection is dropped; it is pinged at half of them
+    #[arg(long, env = "FLUXIONDB_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 120,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    idle_timeout: u64,
+
+    /// Let old LTDB clients authenticate with their first message instead of the URL
+    #[arg(long, env = "FLUXIONDB_LEGACY_AUTH", value_parser = BoolishValueParser::new())]
+    legacy_auth: bool,
+
+    /// What to log on stderr: off, error, warn, info, debug, trace
+    #[arg(long, env = "FLUXIONDB_LOG", value_name = "LEVEL", default_value = "info")]
+    log: String,
+
+    /// How to log
+    #[arg(long, env = "FLUXIONDB_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Options that have been found to make sense.
+pub struct Settings {
+    /// The master key.
+    pub secret_key: String,
+    /// Port to listen on, 0 for any.
+    pub port: u16,
+    /// Address to listen on; `None` is the default.
+    pub bind: Option<IpAddr>,
+    /// The cores asked for; `None` is as many as the machine allows.
+    pub cores: Option<Cores>,
+    /// Whether to pin the cores.
+    pub pin: bool,
+    /// Busy-wait before sleep.
+    pub spin_us: u64,
+    /// Longest message.
+    pub max_message_bytes: usize,
+    /// Most connections.
+    pub max_connections: usize,
+    /// Silence allowed.
+    pub idle_timeout: Duration,
+    /// Authentication by first message.
+    pub legacy_auth: bool,
+    /// Log filter.
+    pub log: String,
+    /// Log format.
+    pub log_format: LogFormat,
+}
+
+impl Options {
+    /// Checks what the parser can't: flags that depend on each other, and the key.
+    pub fn check(self) -> Result<Settings, String> {
+        if self.data.is_some() {
+            return Err(
+                "--data is not available yet: this version keeps everything in memory, and it is gone \
+                        when the server stops. Start it without --data"
+                    .into(),
+            );
+        }
+        Ok(Settings {
+            secret_key: secret_key(self.secret_key, self.secret_key_file)?,
+            port: self.port,
+            bind: self.bind,
+            cores: self.cores,
+            pin: self.pin && !self.no_pin,
+            spin_us: self.spin_us,
+            max_message_bytes: self.max_message_bytes,
+            max_connections: self.max_connections as usize,
+            idle_timeout: Duration::from_secs(self.idle_timeout),
+            legacy_auth: self.legacy_auth,
+            log: self.log,
+            log_format: self.log_format,
+        })
+    }
+}
+
+fn secret_key(key: Option<String>, file: Option<PathBuf>) -> Result<String, String> {
+    let key = match (key, file) {
+        (Some(key), None) => key,
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| format!("can't read the secret key from {}: {error}", file.display()))?;
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            line.strip_suffix('\r').unwrap_or(line).to_string()
+        }
+        (Some(_), Some(_)) => {
+            return Err("--secret-key and --secret-key-file are both given (an environment variable counts \
+                        too); give one of them"
+                .into());
+        }
+        (None, None) => {
+            return Err("a secret key is required: --secret-key KEY, --secret-key-file FILE, or the \
+                        environment variable FLUXIONDB_SECRET_KEY"
+                .into());
+        }
+    };
+    if key.is_empty() {
+        return Err("the secret key is empty".into());
+    }
+    if key.len() > SECRET_KEY_BYTES_MAX {
+        return Err(format!(
+            "the secret key is {} bytes long; at most {SECRET_KEY_BYTES_MAX} are allowed",
+            key.len()
+        ));
+    }
+    Ok(key)
+}
+
+fn parse_bind(text: &str) -> Result<IpAddr, String> {
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bracketed {
+        Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|error| error.to_string()),
+        None => text.parse().map_err(|_| "not an IP address, such as 127.0.0.1 or [::1]".to_string()),
+    }
+}
+
+fn parse_message_bytes(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    if MESSAGE_BYTES_RANGE.contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("{bytes} bytes is not between 1KiB and 1GiB"))
+    }
+}
+
+/// A size in bytes, in whole units of 1024: `1000`, `64k`, `64KiB`, `16MiB`, `1g`.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    let digits_len = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at(digits_len);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err("not a size, such as 65536, 64k or 16MiB".into()),
+    };
+    let number: usize = digits.parse().map_err(|_| "not a size, such as 65536, 64k or 16MiB".to_string())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from(["fluxiondb"].iter().chain(arguments))
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults() {
+        let settings = parse(&["-s", "dev"]).unwrap().check().unwrap();
+        assert_eq!(settings.secret_key, "dev");
+        assert_eq!((settings.port, settings.bind, settings.pin), (8080, None, true));
+        assert_eq!((settings.max_message_bytes, settings.max_connections), (16 << 20, 10_000));
+        assert_eq!(settings.idle_timeout, Duration::from_secs(120));
+        assert!(!settings.legacy_auth && settings.cores.is_none());
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("1024", 1024), ("64k", 65536), ("16MiB", 16 << 20), ("1 g", 1 << 30), ("2KB", 2048)]
+        {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "k", "1.5m", "-1", "1t", "99999999999999999999", "18446744073709551615k"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+        assert!(parse_message_bytes("1023").is_err());
+        assert!(parse_message_bytes("1k").is_ok());
+        assert!(parse_message_bytes("1g").is_ok());
+        assert!(parse_message_bytes("1073741825").is_err());
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(parse_bind("[::1]"), Ok(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+        assert_eq!(parse_bind("::"), Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
+        assert_eq!(parse_bind("127.0.0.1"), Ok(IpAddr::from([127, 0, 0, 1])));
+        for text in ["", "localhost", "[127.0.0.1]", "1.2.3.4:80", "[::"] {
+            assert!(parse_bind(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn pinning() {
+        for (arguments, pin) in [
+            (&["--pin"][..], true),
+            (&["--no-pin"], false),
+            (&["--pin=false"], false),
+            (&["--pin", "--no-pin"], false),
+        ] {
+            let all: Vec<&str> = ["-s", "k"].iter().chain(arguments).copied().collect();
+            assert_eq!(parse(&all).unwrap().check().unwrap().pin, pin, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn one_key_is_required() {
+        let refused =
+            |key: Option<&str>, file: Option<PathBuf>| secret_key(key.map(String::from), file).unwrap_err();
+        assert!(refused(None, None).contains("required"));
+        assert!(refused(Some("a"), Some("b".into())).contains("both"));
+        assert!(refused(Some(""), None).contains("empty"));
+        assert!(refused(Some(&"x".repeat(1025)), None).contains("1025"));
+        assert!(refused(None, Some("/nonexistent/key".into())).contains("/nonexistent/key"));
+        assert_eq!(secret_key(Some("x".repeat(1024)), None).unwrap().len(), 1024);
+    }
+
+    #[test]
+    fn a_key_file_loses_its_last_newline() {
+        let path = std::env::temp_dir().join(format!("fluxiondb-key-{}", std::process::id()));
+        for (text, key) in [("k", "k"), ("k\n", "k"), ("k\r\n", "k"), (" k \n\n", " k \n")] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(secret_key(None, Some(path.clone())).unwrap(), key);
+        }
+        std::fs::write(&path, "\n").unwrap();
+        assert!(secret_key(None, Some(path.clone())).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_data_directory_is_refused() {
+        let error = parse(&["-s", "k", "--data", "/tmp/x"]).unwrap().check().err().unwrap();
+        assert!(error.contains("memory"), "{error}");
+    }
+
+    #[test]
+    fn out_of_range() {
+        for arguments in [
+            ["--port", "65536"],
+            ["--max-connections", "0"],
+            ["--idle-timeout", "0"],
+            ["--cores", "0"],
+            ["--max-message-bytes", "10"],
+            ["--log-format", "xml"],
+            ["--flush-interval", "5"],
+        ] {
+            assert!(parse(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Tests of the real binary, each against a process of its own.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
+
+#[path = "server/command_line.rs"]
+mod command_line;
+#[path = "server/conformance.rs"]
+mod conformance;
+#[path = "server/connections.rs"]
+mod connections;
+#[path = "server/cores.rs"]
+mod cores;
+#[path = "server/overload.rs"]
+mod overload;
+#[path = "server/shutdown.rs"]
+mod shutdown;
+mod support;

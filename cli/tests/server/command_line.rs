@@ -1,0 +1,89 @@
+//! What the command line takes and refuses, and what it says then.
+
+use crate::support::{KEY, Server, command};
+use std::process::{Output, Stdio};
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command().args(arguments).stdin(Stdio::null()).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn help_names_every_flag_and_has_examples() {
+    let (code, stdout, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    let flags = [
+        "--secret-key",
+        "--secret-key-file",
+        "--port",
+        "--bind",
+        "--cores",
+        "--pin",
+        "--no-pin",
+        "--spin-us",
+        "--max-message-bytes",
+        "--max-connections",
+        "--idle-timeout",
+        "--legacy-auth",
+        "--log",
+        "--log-format",
+        "FLUXIONDB_SECRET_KEY",
+        "Examples:",
+    ];
+    for flag in flags {
+        assert!(stdout.contains(flag), "{flag} is missing in\n{stdout}");
+    }
+}
+
+#[test]
+fn the_key_does_not_show_in_help() {
+    let output = command().arg("--help").env("FLUXIONDB_SECRET_KEY", "do-not-show").output().unwrap();
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("do-not-show"));
+}
+
+#[test]
+fn bad_options_exit_with_2() {
+    for (arguments, word) in [
+        (&[][..], "secret key is required"),
+        (&["--secret-key", ""], "empty"),
+        (&["--secret-key", "k", "--secret-key-file", "f"], "both"),
+        (&["--secret-key-file", "/nonexistent"], "/nonexistent"),
+        (&["--secret-key", "k", "--data", "/tmp"], "memory"),
+        (&["--secret-key", "k", "--cores", "none"], "--cores"),
+        (&["--secret-key", "k", "--port", "http"], "--port"),
+        (&["--secret-key", "k", "--bind", "localhost"], "--bind"),
+        (&["--secret-key", "k", "--max-message-bytes", "2GiB"], "1GiB"),
+        (&["--secret-key", "k", "--log", "loud"], "loud"),
+        (&["--secret-key", "k", "--sync", "always"], "--sync"),
+        (&["--frobnicate"], "--frobnicate"),
+    ] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(word), "{arguments:?}: {stderr}");
+        assert_eq!(stdout, "");
+    }
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let server = Server::start(&[]);
+    let port = server.port.to_string();
+    let (code, stdout, stderr) = run(&["--secret-key", "k", "--port", &port]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("port {port} is taken")), "{stderr}");
+    assert_eq!(stdout, "");
+}
+
+#[test]
+fn a_cpu_that_is_not_there_is_named() {
+    let (code, _, stderr) = run(&["--secret-key", "k", "--port", "0", "--cores", "1000-1000"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("CPU 1000"), "{stderr}");
+}
+
+#[test]
+fn listens_on_the_address_it_is_told() {
+    let server =
+        Server::start(&["--bind", "127.0.0.1", "--cores", "0-0", "--log-format", "json", "--no-pin"]);
+    server.client().done("sval", &serde_json::json!({"col": "c", "key": "k", "value": KEY}));
+}

@@ -1,0 +1,179 @@
+//! Runs the cases of `tests/conformance`; the README there says what each line means.
+
+use super::raw::{RawSocket, upgrade};
+use super::{Client, KEY, KEY_QUERY, Server};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+use tungstenite::Message;
+
+/// Runs every case of a directory, in order of their names, against one server.
+pub fn run_all(server: &Server, directory: &str) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(directory);
+    let mut paths: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let mut case = Case { server, clients: HashMap::new(), sent: 0 };
+        for (index, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
+            if line.trim().is_empty() || line.starts_with("//") {
+                continue;
+            }
+            let step: Value = serde_json::from_str(line).unwrap();
+            if let Err(why) = case.step(&step) {
+                panic!("{}:{}: {line}\n{why}", path.display(), index + 1);
+            }
+        }
+    }
+}
+
+struct Case<'a> {
+    server: &'a Server,
+    clients: HashMap<String, Client>,
+    sent: usize,
+}
+
+type Outcome = Result<(), String>;
+
+impl Case<'_> {
+    fn step(&mut self, step: &Value) -> Outcome {
+        if step.get("open").is_some() {
+            return self.open(step);
+        }
+        if step.get("on").is_none() {
+            let name = step["close"].as_str().ok_or("unknown step")?;
+            self.clients.remove(name).ok_or("unknown connection")?;
+            return Ok(());
+        }
+        if let Some(text) = step.get("text").and_then(Value::as_str) {
+            self.write(step, Message::text(text))?;
+        } else if let Some(hex) = step.get("binary").and_then(Value::as_str) {
+            self.write(step, Message::binary(from_hex(hex)))?;
+        } else if let Some(kind) = step.get("send") {
+            return self.send(step, kind);
+        }
+        self.outcome(step, None)
+    }
+
+    fn open(&mut self, step: &Value) -> Outcome {
+        let query = step["query"].as_str().unwrap_or("").replace("api-key=$MASTER", KEY_QUERY);
+        let path = step.get("path").and_then(Value::as_str).unwrap_or("/");
+        if let Some(status) = step.get("status") {
+            let mut socket = RawSocket::connect(self.server.port);
+            let got = socket.handshake(&upgrade(&format!("{path}?{query}"), ""));
+            let body = step.get("body").and_then(Value::as_str).unwrap_or(&got.1);
+            return check(*status == got.0 && body == got.1, || format!("the handshake gave {got:?}"));
+        }
+        let mut client = Client::connect(self.server.port, path, &query);
+        if step.get("ready") != Some(&json!(false)) {
+            let ready = json!({"message": "Authentication successful", "type": "ready"});
+            let got = client.receive();
+            check(got == Ok(ready), || format!("no ready message: {got:?}"))?;
+        }
+        self.clients.insert(step["open"].as_str().unwrap_or_default().to_string(), client);
+        Ok(())
+    }
+
+    fn send(&mut self, step: &Value, kind: &Value) -> Outcome {
+        self.sent += 1;
+        let id = step.get("id").and_then(Value::as_str).map_or(format!("m{}", self.sent), String::from);
+        let data = match &step["data"] {
+            Value::String(text) if text == "$MASTER_RAW" => KEY.to_string(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut text = json!({"id": id, "type": kind, "data": data}).to_string();
+        if step.get("ascii") == Some(&json!(true)) {
+            text = to_ascii(&text);
+        }
+        self.write(step, Message::text(text))?;
+        if step.get("later") == Some(&json!(true)) { Ok(()) } else { self.outcome(step, Some(&id)) }
+    }
+
+    fn write(&mut self, step: &Value, message: Message) -> Outcome {
+        self.client(step)?.socket.send(message).map_err(|error| error.to_string())
+    }
+
+    fn client(&mut self, step: &Value) -> Result<&mut Client, String> {
+        step["on"].as_str().and_then(|name| self.clients.get_mut(name)).ok_or("unknown connection".into())
+    }
+
+    /// What the step says that the server does in return.
+    fn outcome(&mut self, step: &Value, id: Option<&str>) -> Outcome {
+        let client = self.client(step)?;
+        if let Some(codes) = step.get("close") {
+            let code = json!(client.closed());
+            let expected = *codes == code || codes.as_array().is_some_and(|codes| codes.contains(&code));
+            return check(expected, || format!("closed with {code}"));
+        }
+        let Some(want) = step.get("reply") else { return Ok(()) };
+        let mut got = client.receive().map_err(|code| format!("closed with {code:?} instead of a reply"))?;
+        if let Some(id) = id {
+            let got_id = got.as_object_mut().and_then(|members: &mut Map<_, _>| members.remove("id"));
+            check(got_id == Some(json!(id)), || format!("the reply's id is {got_id:?}, not {id}"))?;
+        }
+        check(same(want, &got), || format!("got {got}"))
+    }
+}
+
+fn check(holds: bool, why: impl FnOnce() -> String) -> Outcome {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+/// Whether `got` is what a case asks for; `$` keys relax an exact match.
+fn same(want: &Value, got: &Value) -> bool {
+    match (want, got) {
+        (Value::Object(wanted), _) if wanted.len() == 1 && wanted.keys().all(|key| key.starts_with('$')) => {
+            wanted.iter().all(|(key, argument)| relaxed(key, argument, got))
+        }
+        (Value::Object(wanted), Value::Object(members)) => {
+            wanted.len() == members.len()
+                && wanted
+                    .iter()
+                    .all(|(key, value)| members.get(key).is_some_and(|member| same(value, member)))
+        }
+        (Value::Array(wanted), Value::Array(items)) => {
+            wanted.len() == items.len() && wanted.iter().zip(items).all(|(value, item)| same(value, item))
+        }
+        _ => want == got,
+    }
+}
+
+fn relaxed(key: &str, argument: &Value, got: &Value) -> bool {
+    let sorted = |value: &Value| {
+        let mut texts: Vec<String> = value.as_array()?.iter().map(Value::to_string).collect();
+        texts.sort();
+        Some(texts)
+    };
+    let has = |value: &Value| got.as_array().is_some_and(|items| items.iter().any(|item| same(value, item)));
+    let all =
+        |holds: &dyn Fn(&Value) -> bool| argument.as_array().is_some_and(|values| values.iter().all(holds));
+    match key {
+        "$any" => true,
+        "$set" => got.is_array() && sorted(argument) == sorted(got),
+        "$has" => got.is_array() && all(&has),
+        "$lacks" => got.is_array() && all(&|value| !has(value)),
+        "$error" => got["error"].as_str().is_some_and(|error| !error.is_empty()),
+        "$int" => got.as_i64().is_some_and(|number| {
+            argument[0].as_i64().is_some_and(|least| least <= number)
+                && argument[1].as_i64().is_some_and(|most| number <= most)
+        }),
+        _ => panic!("{key} is not known"),
+    }
+}
+
+fn from_hex(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+fn to_ascii(text: &str) -> String {
+    let mut ascii = String::new();
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => ascii.push(byte as char),
+            _ => ascii.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    ascii
+}

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Runs every public method of the published Python SDKs against the server.
+
+    python3 scripts/sdk_test.py --binary target/release/fluxiondb [--venv target/sdk-venv]
+
+Installs each version of `fluxiondb-client` from PyPI into a virtual environment, starts the server on a free
+port for it, and checks what each method returns. Prints `N passed, N failed`; exits with 1 if any failed.
+"""
+import argparse
+import os
+import subprocess
+import sys
+import venv
+
+VERSIONS = ["0.2.0", "0.1.0"]
+# Versions from which on a method or a parameter is there.
+PREDICATES_SINCE = "0.2.0"
+KEY = "sdk test&key+1"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--venv", default="target/sdk-venv")
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.inside:
+        sys.exit(run_inside(arguments.binary, arguments.inside))
+    failed = sum(run_version(arguments, version) for version in VERSIONS)
+    sys.exit(1 if failed else 0)
+
+
+def run_version(arguments, version):
+    """Runs this script again with the Python that has this version of the SDK."""
+    directory = f"{arguments.venv}-{version}"
+    python = os.path.join(directory, "bin", "python")
+    if not os.path.exists(python):
+        venv.create(directory, with_pip=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                    f"fluxiondb-client=={version}"], check=True)
+    command = [python, os.path.abspath(__file__), "--binary", arguments.binary, "--inside", version]
+    return subprocess.run(command).returncode
+
+
+def run_inside(binary, version):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLUXIONDB_")}
+    server = subprocess.Popen([binary, "--port", "0", "--log", "warn"], stdout=subprocess.PIPE, text=True,
+                              env={**environment, "FLUXIONDB_SECRET_KEY": KEY})
+    try:
+        line = server.stdout.readline()
+        url = f"ws://127.0.0.1:{line.split(',')[0].rsplit(':', 1)[1]}"
+        checks = Checks()
+        go_through(checks, url, version >= PREDICATES_SINCE)
+        print(f"fluxiondb-client {version}: {checks.passed} passed, {checks.failed} failed", flush=True)
+        return 1 if checks.failed else 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+class Checks:
+    """Counts what holds and says what does not."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.methods = set()
+
+    def equal(self, what, got, want):
+        if got == want:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAIL {what}: got {got!r}, not {want!r}")
+
+    def holds(self, what, fact):
+        self.equal(what, bool(fact), True)
+
+    def refused(self, what, call, text):
+        """The call must fail with an error that contains the text."""
+        try:
+            self.equal(what, call(), f"an error with {text!r}")
+        except Exception as error:
+            self.holds(f"{what}: {error!r} contains {text!r}", text in str(error))
+
+
+class Recording:
+    """A client that notes which of its methods were used."""
+
+    def __init__(self, client, methods):
+        self._client, self._methods = client, methods
+
+    def __getattr__(self, name):
+        self._methods.add(name)
+        return getattr(self._client, name)
+
+
+def go_through(checks, url, predicates):
+    import fluxiondb_client
+
+    def connect(key=KEY, name=None):
+        client = fluxiondb_client.FluxionDBClient(url=url, api_key=key, connection_name=name,
+                                                  max_reconnect_attempts=0, request_timeout=10)
+        recording = Recording(client, checks.methods)
+        recording.connect()
+        return recording
+
+    client = connect(name="sdk test")
+    check_records(checks, client, predicates)
+    check_deletes(checks, client)
+    check_values(checks, client)
+    check_connections(checks, client, fluxiondb_client.FluxionDBClient(url=url, api_key=KEY))
+    check_keys(checks, client, connect)
+    client.close()
+    public = {name for name in dir(fluxiondb_client.FluxionDBClient) if not name.startswith("_")}
+    checks.equal("methods not gone through", public - checks.methods, set())
+
+
+def check_records(checks, client, predicates):
+    checks.equal("no collections", client.fetch_collections(), [])
+    checks.holds("insert one", client.insert_single_record(
+        {"ts": 10, "doc": "d1", "data": '{"temperature":22.5}', "col": "sensors"})["id"])
+    checks.holds("insert many", client.insert_multiple_records([
+        {"ts": ts, "doc": doc, "data": f"{doc}@{ts} ünï 🚀 \"quoted\"", "col": "sensors"}
+        for doc in ("d2", "d3") for ts in (30, 20, 10)])["id"])
+    client.insert_single_record({"ts": 1, "doc": "d1", "data": "", "col": "other"})
+    checks.equal("collections", sorted(client.fetch_collections()), ["other", "sensors"])
+
+    def text(doc, ts):
+        return {"ts": ts, "data": f"{doc}@{ts} ünï 🚀 \"quoted\""}
+
+    latest = client.fetch_latest_records
+    newest = {"d1": {"ts": 10, "data": '{"temperature":22.5}'}, "d2": text("d2", 20), "d3": text("d3", 20)}
+    checks.equal("latest", latest({"col": "sensors", "ts": 25}), newest)
+    checks.equal("latest of one", latest({"col": "sensors", "ts": 99, "doc": "d2"}), {"d2": text("d2", 30)})
+    checks.equal("latest by pattern", latest({"col": "sensors", "ts": 99, "doc": "/D[23]/i"}),
+                 {"d2": text("d2", 30), "d3": text("d3", 30)})
+    checks.equal("latest from", set(latest({"col": "sensors", "ts": 99, "from": 11})), {"d2", "d3"})
+    checks.equal("latest of nothing", latest({"col": "none", "ts": 99}), {})
+    fetch = client.fetch_document
+    span = {"col": "sensors", "doc": "d2", "from": 0, "to": 99}
+    checks.equal("document", fetch(span), [text("d2", 10), text("d2", 20), text("d2", 30)])
+    checks.equal("document, reverse", fetch({**span, "limit": 2, "reverse": True}), [text("d2", 30), text("d2", 20)])
+    checks.equal("document, span", fetch({**span, "from": 15, "to": 25}), [text("d2", 20)])
+    checks.equal("an empty text", fetch({"col": "other", "doc": "d1", "from": 0, "to": 9}), [{"ts": 1, "data": ""}])
+    checks.refused("from after to", lambda: fetch({**span, "from": 9, "to": 1}), "from")
+    if predicates:
+        checks.equal("where", set(latest({"col": "sensors", "ts": 99, "where": "🚀"})), {"d2", "d3"})
+        checks.equal("filter", set(latest({"col": "sensors", "ts": 99, "filter": "/rocket|🚀/"})), {"d1"})
+        checks.equal("document, where", fetch({**span, "where": "@20"}), [text("d2", 20)])
+        checks.equal("document, filter", fetch({**span, "filter": "/@[12]0/"}), [text("d2", 30)])
+
+
+def check_deletes(checks, client):
+    def left(doc):
+        return [record["ts"] for record in client.fetch_document({"col": "del", "doc": doc, "from": 0, "to": 99})]
+
+    client.insert_multiple_records([{"ts": ts, "doc": doc, "data": "x", "col": "del"}
+                                    for doc in ("a", "b") for ts in range(1, 8)])
+    client.delete_record({"col": "del", "doc": "a", "ts": 1})
+    checks.equal("delete a record", left("a"), [2, 3, 4, 5, 6, 7])
+    client.delete_multiple_records([{"col": "del", "doc": "a", "ts": 2}, {"col": "del", "doc": "b", "ts": 7}])
+    checks.equal("delete records", (left("a"), left("b")), ([3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6]))
+    client.delete_records_range({"col": "del", "doc": "a", "fromTs": 4, "toTs": 6})
+    checks.equal("delete a range", left("a"), [3, 7])
+    client.delete_document({"col": "del", "doc": "a"})
+    checks.equal("delete a document", (left("a"), left("b")), ([], [1, 2, 3, 4, 5, 6]))
+    client.delete_collection({"col": "del"})
+    checks.holds("delete a collection", "del" not in client.fetch_collections())
+
+
+def check_values(checks, client):
+    for key, value in (("k1", "v1"), ("k2", '{"a":"ü"}'), ("k1", "new")):
+        client.set_value({"col": "kv", "key": key, "value": value})
+    checks.equal("value", client.get_value({"col": "kv", "key": "k1"}), "new")
+    checks.equal("no value", client.get_value({"col": "kv", "key": "none"}), "")
+    checks.equal("keys", sorted(client.get_keys({"col": "kv"})), ["k1", "k2"])
+    checks.equal("values", client.get_values({"col": "kv"}), {"k1": "new", "k2": '{"a":"ü"}'})
+    checks.equal("values by pattern", client.get_values({"col": "kv", "key": "/2$/"}), {"k2": '{"a":"ü"}'})
+    checks.equal("values by key", client.get_values({"col": "kv", "key": "k1"}), {"k1": "new"})
+    client.delete_value({"col": "kv", "key": "k1"})
+    checks.equal("deleted value", client.get_keys({"col": "kv"}), ["k2"])
+
+
+def check_connections(checks, client, unnamed):
+    other = Recording(unnamed, checks.methods)
+    other.set_connection_name("second")
+    other.connect()
+    connections = client.get_connections()
+    checks.equal("names", sorted(c["name"] for c in connections), ["sdk test", "second"])
+    checks.equal("self", [c["name"] for c in connections if c["self"]], ["sdk test"])
+    checks.holds("since", all(c["ip"] == "127.0.0.1" and 0 <= c["since"] < 60_000 for c in connections))
+    other.close()
+
+
+def check_keys(checks, client, connect):
+    checks.equal("add a key", client.add_api_key("reader", "readonly")["status"], "ok")
+    reader = connect("reader")
+    value = {"col": "kv", "key": "k3", "value": "v"}
+    checks.refused("a reader writes", lambda: reader.set_value(value), "permission denied")
+    checks.equal("change a key", client.add_api_key("reader", "read_write")["scope"], "read_write")
+    reader.set_value(value)
+    checks.equal("a writer writes", reader.get_value({"col": "kv", "key": "k3"}), "v")
+    checks.refused("a writer deletes", lambda: reader.delete_value({"col": "kv", "key": "k3"}), "permission denied")
+    client.add_api_key("reader", "read_write_delete")
+    reader.delete_value({"col": "kv", "key": "k3"})
+    checks.refused("a reader manages keys", lambda: reader.add_api_key("x", "readonly"), "master key")
+    checks.refused("a bad scope", lambda: client.add_api_key("x", "admin"), "invalid scope")
+    checks.equal("remove a key", client.remove_api_key("reader")["status"], "ok")
+    checks.refused("remove it again", lambda: client.remove_api_key("reader"), "not found")
+    reader.close()
+
+
+if __name__ == "__main__":
+    main()
