@@ -107,7 +107,13 @@ fn route(core: &Core, link: &mut Link, id: &str, request: Request<&str>) {
             let number = core.gatherings.borrow_mut().open(id, shape, parts.len());
             for (index, part) in parts {
                 let ticket = begin(link, Some(number), reserve_for(&part));
-                core.post(index, Message::Execute { ticket, id: None, packet: Packet::new(&part) });
+                let packet = Packet::new(&part);
+                if index == core.index {
+                    // Not by mail: what comes next may be executed here at once, and must not overtake it.
+                    execute_for(core, ticket, None, &packet);
+                } else {
+                    core.post(index, Message::Execute { ticket, id: None, packet });
+                }
             }
         }
     }
