@@ -36,7 +36,8 @@ pub async fn serve(core: Rc<Core>, mut stream: TcpStream, ip: IpAddr) {
         Timer::new(HANDSHAKE_TIMEOUT).await;
         Ok(None)
     };
-    match greeted.or(late).await {
+    // Boxed, so that the memory it takes is not part of every connection for as long as that lives.
+    match Box::pin(greeted.or(late)).await {
         Ok(Some((link, received))) => {
             let mut connection = Connection {
                 core: core.clone(),
@@ -86,7 +87,7 @@ async fn greet(core: &Rc<Core>, stream: &mut TcpStream, ip: IpAddr) -> io::Resul
     if core.stopping() {
         return refuse(stream, &handshake::refusal(503, "the server is stopping")).await;
     }
-    received.drain(..used);
+    let received = received.split_off(used);
     let ready = identity.key.is_some();
     let link = core.add_link(identity);
     {
