@@ -1,0 +1,237 @@
+//! One connection under load: its socket, the requests in flight, and the bytes on their way out.
+//!
+//! It never blocks: what the socket doesn't take stays in the outgoing buffer, which is bounded by the window.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use crate::frame;
+use crate::handshake::Ready;
+use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_COMPACT_BYTES};
+use crate::replies::{Incoming, Reply, Walker};
+use crate::requests::{Generator, Templates};
+use crate::window::{Request, Window};
+use crate::workload::{Mix, Workload};
+
+/// Why a connection is no more.
+#[derive(Debug)]
+pub enum Loss {
+    /// The server sent a close frame.
+    Closed {
+        /// Its code, if it had one.
+        code: Option<u16>,
+        /// Its text, often empty.
+        reason: String,
+    },
+    /// The server ended the connection without a close frame.
+    Ended,
+    /// The socket failed.
+    Socket(io::Error),
+    /// The server broke the WebSocket protocol.
+    Protocol(&'static str),
+}
+
+impl Loss {
+    /// The loss that a close frame's payload tells of.
+    pub fn closed(payload: &[u8]) -> Self {
+        let (code, reason) = match payload {
+            [high, low, reason @ ..] => (Some(u16::from_be_bytes([*high, *low])), reason),
+            _ => (None, &[][..]),
+        };
+        Self::Closed { code, reason: String::from_utf8_lossy(reason).into_owned() }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed { code: Some(code), reason } if reason.is_empty() => {
+                write!(formatter, "the server closed the connection with {code}")
+            }
+            Self::Closed { code: Some(code), reason } => {
+                write!(formatter, "the server closed the connection with {code}: {reason}")
+            }
+            Self::Closed { code: None, .. } => {
+                formatter.write_str("the server closed the connection without a code")
+            }
+            Self::Ended => formatter.write_str("the server ended the connection without a close frame"),
+            Self::Socket(error) => write!(formatter, "the connection failed: {error}"),
+            Self::Protocol(what) => formatter.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Loss {}
+
+/// A reply, with the request it answers if one waits for it.
+#[derive(Debug)]
+pub struct Answered {
+    /// Nothing if no request has the reply's id.
+    pub request: Option<Request>,
+    /// The text of an error reply.
+    pub error: Option<String>,
+}
+
+/// A connection that is ready for requests.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    generator: Generator,
+    window: Window,
+    walker: Walker,
+    /// Received bytes that the walker needs more of.
+    rest: Vec<u8>,
+    outgoing: Vec<u8>,
+    sent_bytes: usize,
+    is_lost: bool,
+}
+
+impl Connection {
+    /// Takes over after the handshake.
+    pub fn new(ready: Ready, generator: Generator, in_flight: u32) -> Self {
+        Self {
+            stream: ready.stream,
+            generator,
+            window: Window::new(in_flight),
+            walker: Walker::default(),
+            rest: ready.rest,
+            outgoing: Vec::new(),
+            sent_bytes: 0,
+            is_lost: false,
+        }
+    }
+
+    /// Its number among all connections of the run.
+    pub fn number(&self) -> u64 {
+        self.generator.connection()
+    }
+
+    /// The socket, for waiting.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// The requests in flight.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Whether it may still be used.
+    pub fn is_open(&self) -> bool {
+        !self.is_lost
+    }
+
+    /// Marks it as not to be used any more.
+    pub fn lose(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// Whether bytes wait for the socket.
+    pub fn has_outgoing(&self) -> bool {
+        self.sent_bytes < self.outgoing.len()
+    }
+
+    /// Puts the next request of the mix into the outgoing buffer; false when the window is full.
+    #[inline]
+    pub fn queue(&mut self, mix: &Mix, templates: &Templates, since_ns: u64) -> bool {
+        if !self.window.has_room() {
+            return false;
+        }
+        let workload = mix.pick(self.generator.random());
+        let template = templates.of(workload);
+        let records = if workload == Workload::Ins { template.parts().len() as u32 } else { 0 };
+        let Some(id) = self.window.open(Request { since_ns, workload, records }) else { return false };
+        let frame = template.append(&mut self.outgoing, id);
+        self.generator.fill(workload, template, frame);
+        true
+    }
+
+    /// Writes as much as the socket takes; returns the bytes written.
+    pub fn flush(&mut self) -> Result<usize, Loss> {
+        let mut written = 0;
+        while self.has_outgoing() {
+            match self.stream.write(&self.outgoing[self.sent_bytes..]) {
+                Ok(0) => return Err(Loss::Ended),
+                Ok(count) => {
+                    self.sent_bytes += count;
+                    written += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Loss::Socket(error)),
+            }
+        }
+        self.drop_sent();
+        Ok(written)
+    }
+
+    fn drop_sent(&mut self) {
+        if self.sent_bytes == self.outgoing.len() {
+            self.outgoing.clear();
+            self.sent_bytes = 0;
+        } else if self.sent_bytes >= OUTGOING_COMPACT_BYTES {
+            self.outgoing.drain(..self.sent_bytes);
+            self.sent_bytes = 0;
+        }
+    }
+
+    /// Reads once into the buffer and hands out the replies; pongs go to the outgoing buffer. Returns the bytes read.
+    pub fn receive<F: FnMut(Answered)>(&mut self, buffer: &mut [u8], mut on: F) -> Result<usize, Loss> {
+        let Self { stream, window, walker, rest, outgoing, .. } = self;
+        buffer[..rest.len()].copy_from_slice(rest);
+        let count = match stream.read(&mut buffer[rest.len()..]) {
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Ok(0);
+            }
+            Err(error) => return Err(Loss::Socket(error)),
+        };
+        let received = &buffer[..rest.len() + count];
+        let mut closed = None;
+        let consumed = walker.walk(received, |incoming| match incoming {
+            Incoming::Reply(Reply { id, error }) => on(Answered { request: window.close(id), error }),
+            // Of pings that come while nothing can be sent, the protocol lets one leave some unanswered.
+            Incoming::Ping(_) if outgoing.len() >= OUTGOING_BYTES_MAX => {}
+            Incoming::Ping(payload) => frame::push_client_frame(outgoing, frame::PONG, payload),
+            Incoming::Close(payload) => closed = Some(Loss::closed(payload)),
+        });
+        let consumed = consumed.map_err(Loss::Protocol)?;
+        rest.clear();
+        rest.extend_from_slice(&received[consumed..]);
+        match closed {
+            Some(loss) => Err(loss),
+            None if count == 0 => Err(Loss::Ended),
+            None => Ok(count),
+        }
+    }
+
+    /// Says goodbye, as far as the socket takes it at once.
+    pub fn close(mut self) {
+        const NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
+        if self.is_open() && !self.has_outgoing() {
+            let mut goodbye = Vec::new();
+            frame::push_client_frame(&mut goodbye, frame::CLOSE, &NORMAL);
+            // The run is over and counted: a server that is gone by now loses nothing.
+            let _ = self.stream.write(&goodbye);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_told_in_plain_words() {
+        let cases = [
+            (Loss::closed(b"\x03\xf0too many"), "the server closed the connection with 1008: too many"),
+            (Loss::closed(b"\x03\xe9"), "the server closed the connection with 1001"),
+            (Loss::closed(b""), "the server closed the connection without a code"),
+            (Loss::Ended, "the server ended the connection without a close frame"),
+        ];
+        for (loss, text) in cases {
+            assert_eq!(loss.to_string(), text);
+        }
+    }
+}

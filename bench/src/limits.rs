@@ -1,0 +1,60 @@
+//! Every cap of the load generator, and why it has that size.
+
+use std::time::Duration;
+
+/// Requests one connection may have in flight: beyond this the load is a queue, not concurrency.
+pub const IN_FLIGHT_MAX: u32 = 65_536;
+
+/// Connections of one run; each is a file descriptor here and one in the server.
+pub const CONNECTIONS_MAX: u32 = 60_000;
+
+/// The longest request: what the server takes unless it is configured otherwise.
+pub const REQUEST_BYTES_MAX: usize = 16 << 20;
+
+/// All requests that can be waiting to be sent, over all connections; protects the machine from a mistyped option.
+pub const OUTGOING_BYTES_MAX: usize = 4 << 30;
+
+/// What one read may bring: a few large replies, or thousands of small ones, and it still fits a core's cache.
+pub const RECEIVE_BYTES: usize = 256 << 10;
+
+/// How much of a reply's start is looked at; holds the id and an error's text, and any control frame as a whole.
+pub const HEAD_BYTES: usize = 256;
+
+/// In the head, how far from its start the error member may begin.
+pub const ERROR_WITHIN_BYTES: usize = 64;
+
+/// Sent bytes are cut off the front of an outgoing buffer when there are this many, so that it cannot grow for ever.
+pub const OUTGOING_COMPACT_BYTES: usize = 256 << 10;
+
+/// Response head and body of the handshake; a server that sends more is not one of ours.
+pub const HANDSHAKE_BYTES_MAX: usize = 16 << 10;
+
+/// For connecting, and for each read of the handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the replies of a finished run are waited for; longer than the stall one wants to see in the latencies.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Records in a message that fills the server before the measurement.
+pub const PREFILL_RECORDS: u64 = 100;
+
+/// How long such a message should at most be, when its records are long.
+pub const PREFILL_REQUEST_BYTES: u64 = 64 << 10;
+
+/// Ready connections taken from one wait.
+pub const EVENTS_PER_WAIT: usize = 256;
+
+/// The longest sleep between two looks at the clock.
+pub const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// With a fixed rate, the last stretch before the next message is spun: a wait counts in milliseconds.
+pub const SPIN_WITHIN: Duration = Duration::from_millis(2);
+
+/// Latencies above this are counted as this.
+pub const LATENCY_MAX: Duration = Duration::from_secs(600);
+
+/// Timestamps a run may need above its first: days of load at full speed.
+pub const TIMESTAMP_HEADROOM: u64 = 1_000_000_000_000;
+
+/// How far back in its document a late or overwriting record reaches, in records.
+pub const LATE_RECORDS_MAX: u64 = 1_000;

@@ -1,0 +1,54 @@
+//! `fluxiondb-bench`: puts load on a FluxionDB server and says what it took.
+//!
+//! Made to keep one server core busy from one thread: requests are encoded once and patched in place, all that may be
+//! sent on a connection goes out in one write, and of a reply only the frame header and the first bytes are looked at.
+//! What it leaves out: replies are counted, not checked; payloads are always the same text; it speaks no TLS.
+
+mod clock;
+mod connection;
+mod frame;
+mod handshake;
+mod limits;
+mod options;
+mod pinning;
+mod processor;
+mod random;
+mod replies;
+mod report;
+mod requests;
+mod run;
+mod self_test;
+mod tally;
+mod target;
+mod template;
+mod window;
+mod worker;
+mod workload;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::options::Options;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match load(&options) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("fluxiondb-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Exit code 0: every request was answered without an error; 1: there is a report, but not all went well.
+fn load(options: &Options) -> Result<ExitCode> {
+    options.check()?;
+    let report = if options.self_test { self_test::run(options)? } else { run::run(options, &options.url)? };
+    let text = if options.json { report.json() } else { report.text() };
+    writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,264 @@
+//! The command line, and what of it makes sense together.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, ensure};
+use clap::{Parser, value_parser};
+
+use crate::limits::{
+    CONNECTIONS_MAX, IN_FLIGHT_MAX, OUTGOING_BYTES_MAX, PREFILL_RECORDS, PREFILL_REQUEST_BYTES,
+    REQUEST_BYTES_MAX,
+};
+use crate::pinning::CpuList;
+use crate::requests::Shape;
+use crate::target::Target;
+use crate::workload::{Mix, Workload};
+
+/// Records in each document before the measurement, when documents are read.
+const PREFILL_PER_DOCUMENT: u64 = 1_000;
+
+/// What a record or query needs besides its payload, with room to spare.
+const PART_BYTES: u64 = 150;
+
+/// Puts load on a FluxionDB server and reports rates and latencies.
+///
+/// Without --rate each connection keeps its window of requests full (closed loop). With --rate messages are due at fixed
+/// times and latencies count from then, so that a stall of the server shows; the thread then spins between messages.
+/// Replies are counted, not checked. For numbers that mean something keep the server and this tool on different CPUs.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "fluxiondb-bench", version, args_override_self = true)]
+pub struct Options {
+    /// The server's address
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080")]
+    pub url: Target,
+
+    /// API key
+    #[arg(long, value_name = "KEY", env = "FLUXIONDB_APIKEY", hide_env_values = true)]
+    pub apikey: Option<String>,
+
+    /// ins, qdoc, qry, sval or gval, or several with weights: ins=90,qry=9,qdoc=1
+    #[arg(long, value_name = "MIX", default_value = "ins")]
+    pub workload: Mix,
+
+    /// Connections, over all threads
+    #[arg(long, value_name = "N", default_value_t = 16,
+        value_parser = value_parser!(u32).range(1..=i64::from(CONNECTIONS_MAX)))]
+    pub connections: u32,
+
+    /// Requests each connection may have without a reply
+    #[arg(long, value_name = "N", default_value_t = 16,
+        value_parser = value_parser!(u32).range(1..=i64::from(IN_FLIGHT_MAX)))]
+    pub in_flight: u32,
+
+    /// Records in an ins message
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub records: u32,
+
+    /// Length of a record's data and of a value
+    #[arg(long, value_name = "BYTES", default_value_t = 48, value_parser = value_parser!(u32).range(0..=16_000_000))]
+    pub payload_bytes: u32,
+
+    /// Documents in each collection; also keys, for sval and gval
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=100_000_000))]
+    pub documents: u32,
+
+    /// Collections; each message is about one of them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub collections: u32,
+
+    /// Records a qdoc asks for, newest first
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
+    pub limit: u32,
+
+    /// How many of 100 records come late, with a time before others of their document
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = value_parser!(u32).range(0..=100))]
+    pub out_of_order: u32,
+
+    /// How many of 100 records overwrite an older one
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = value_parser!(u32).range(0..=100))]
+    pub overwrite: u32,
+
+    /// Seconds to measure
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    pub duration: f64,
+
+    /// Seconds of load before measuring
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub warmup: f64,
+
+    /// Messages a second, over all connections; without it as many as the server takes
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+
+    /// Threads that share the connections
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_024))]
+    pub threads: u32,
+
+    /// CPUs for the threads, such as 1 or 0-3,8
+    #[arg(long, value_name = "CPU-LIST")]
+    pub pin: Option<CpuList>,
+
+    /// Records to insert before the load [default: 1000 a document for qdoc and qry; for gval every key is set; 0: neither]
+    #[arg(long, value_name = "N")]
+    pub prefill: Option<u64>,
+
+    /// Time of the first record made, at least 13 digits [default: now, in nanoseconds]
+    #[arg(long, value_name = "TS")]
+    pub first_ts: Option<u64>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Measure this tool against a built-in responder that only acknowledges, instead of a server
+    #[arg(long, conflicts_with = "url")]
+    pub self_test: bool,
+}
+
+impl Options {
+    /// Finds what the ranges of single options don't say.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.duration > 0.0 && self.duration <= 1e6,
+            "--duration must be above 0 and at most 1000000"
+        );
+        ensure!((0.0..=1e6).contains(&self.warmup), "--warmup must be from 0 to 1000000");
+        ensure!(
+            self.rate.is_none_or(|rate| rate > 0.0 && rate <= 1e9),
+            "--rate must be above 0, at most 1e9"
+        );
+        ensure!(self.threads <= self.connections, "--threads must not be above --connections");
+        ensure!(
+            self.out_of_order + self.overwrite <= 100,
+            "--out-of-order and --overwrite together must not be above 100"
+        );
+        ensure!(
+            self.prefill.is_none_or(|records| records <= 1_000_000_000_000),
+            "--prefill must be at most 1e12"
+        );
+        ensure!(
+            u64::from(self.connections) * u64::from(self.collections) <= 100_000_000,
+            "--connections times --collections must be at most 100000000"
+        );
+        ensure!(
+            self.shape().timestamps_fit(),
+            "--first-ts must leave room for later times with as many digits, such as 1700000000000"
+        );
+        let request_bytes = self.largest_request_bytes();
+        ensure!(
+            request_bytes <= REQUEST_BYTES_MAX as u64,
+            "a message of {} records of {} bytes is larger than 16 MiB",
+            self.records,
+            self.payload_bytes
+        );
+        ensure!(
+            request_bytes * self.all_in_flight() <= OUTGOING_BYTES_MAX as u64,
+            "so many such messages in flight could take more than 4 GiB of memory here"
+        );
+        Ok(())
+    }
+
+    /// What the data looks like.
+    pub fn shape(&self) -> Shape {
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        Shape {
+            records: self.records,
+            payload_bytes: self.payload_bytes as usize,
+            documents: u64::from(self.documents),
+            collections: u64::from(self.collections),
+            connections: u64::from(self.connections),
+            limit: u64::from(self.limit),
+            first_ts: self.first_ts.unwrap_or(now_ns),
+            out_of_order_percent: u64::from(self.out_of_order),
+            overwrite_percent: u64::from(self.overwrite),
+        }
+    }
+
+    /// Records to insert before the load.
+    pub fn prefill_records(&self) -> u64 {
+        let reads_documents = self.workload.has(Workload::Qdoc) || self.workload.has(Workload::Qry);
+        let all_documents = u64::from(self.documents) * u64::from(self.collections);
+        self.prefill.unwrap_or(if reads_documents { all_documents * PREFILL_PER_DOCUMENT } else { 0 })
+    }
+
+    /// Records in a message of the prefill, so that it visits every collection and stays within the limits of a request.
+    pub fn prefill_batch_records(&self) -> u32 {
+        let part_bytes = u64::from(self.payload_bytes) + PART_BYTES;
+        let by_memory = OUTGOING_BYTES_MAX as u64 / (part_bytes * self.all_in_flight());
+        let by_collection =
+            self.prefill_records() / u64::from(self.connections) / u64::from(self.collections);
+        let records = by_memory.min(by_collection).min(PREFILL_REQUEST_BYTES / part_bytes);
+        records.clamp(1, PREFILL_RECORDS) as u32
+    }
+
+    /// Whether every key gets a value before the load.
+    pub fn prefills_values(&self) -> bool {
+        self.workload.has(Workload::Gval) && self.prefill != Some(0)
+    }
+
+    /// How long before the measurement.
+    pub fn warmup(&self) -> Duration {
+        Duration::from_secs_f64(self.warmup)
+    }
+
+    /// How long the measurement is.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.duration)
+    }
+
+    fn all_in_flight(&self) -> u64 {
+        u64::from(self.in_flight) * u64::from(self.connections)
+    }
+
+    fn largest_request_bytes(&self) -> u64 {
+        let parts = if self.workload.has(Workload::Ins) { u64::from(self.records) } else { 1 };
+        parts * (u64::from(self.payload_bytes) + PART_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Options {
+        Options::try_parse_from([&["fluxiondb-bench"], arguments].concat()).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Options::command().debug_assert();
+        parse(&[]).check().unwrap();
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let cases: [&[&str]; 9] = [
+            &["--duration", "0"],
+            &["--duration", "NaN"],
+            &["--warmup", "-1"],
+            &["--rate", "0"],
+            &["--threads", "17"],
+            &["--out-of-order", "60", "--overwrite", "60"],
+            &["--first-ts", "5"],
+            &["--records", "100000", "--payload-bytes", "1000"],
+            &["--payload-bytes", "1000000", "--in-flight", "1000"],
+        ];
+        for arguments in cases {
+            let joined: Vec<String> = arguments.chunks(2).map(|pair| pair.join("=")).collect();
+            let arguments: Vec<&str> = joined.iter().map(String::as_str).collect();
+            assert!(parse(&arguments).check().is_err(), "{arguments:?}");
+        }
+        let url_and_self_test = ["fluxiondb-bench", "--self-test", "--url", "ws://x"];
+        assert!(Options::try_parse_from(url_and_self_test).is_err());
+    }
+
+    #[test]
+    fn reads_find_data_unless_told_otherwise() {
+        assert_eq!(parse(&[]).prefill_records(), 0);
+        assert_eq!(parse(&["--workload=qdoc", "--documents=7", "--collections=2"]).prefill_records(), 14_000);
+        assert_eq!(parse(&["--workload=ins=9,qry=1", "--prefill=5"]).prefill_records(), 5);
+        assert!(parse(&["--workload=gval"]).prefills_values());
+        assert!(!parse(&["--workload=gval", "--prefill=0"]).prefills_values());
+    }
+}

@@ -1,0 +1,199 @@
+//! A run from the first connection to the report: connect, prefill, load.
+//!
+//! The connections stay the same throughout, divided among the threads; each phase has its own threads and clock.
+
+use std::io::IsTerminal;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use crate::clock::{Clock, nanoseconds};
+use crate::connection::Connection;
+use crate::handshake;
+use crate::options::Options;
+use crate::pinning;
+use crate::report::{Report, grouped};
+use crate::requests::{Generator, Shape, Templates};
+use crate::tally::{LiveCounts, Tally};
+use crate::target::Target;
+use crate::worker::{Outcome, Pace, Phase, Worker};
+use crate::workload::{Mix, Workload};
+
+/// The connections of each thread.
+type Groups = Vec<Vec<Connection>>;
+
+/// Does all of it against one server.
+pub fn run(options: &Options, target: &Target) -> Result<Report> {
+    pinning::allow_connections(options.connections)?;
+    let shape = options.shape();
+    let groups = connect_all(options, target, &shape)?;
+    let (groups, records_before) = prefill_records(options, &shape, groups)?;
+    let groups = prefill_values(options, &shape, groups)?;
+    let warmup_ns = nanoseconds(options.warmup());
+    let phase = Phase {
+        mix: options.workload.clone(),
+        templates: Templates::new(&shape),
+        measure_from_ns: warmup_ns,
+        stop_at_ns: warmup_ns + nanoseconds(options.duration()),
+    };
+    let (groups, tally) = run_phase("load", options, &phase, options.rate, groups, |_| u64::MAX)?;
+    groups.into_iter().flatten().for_each(Connection::close);
+    Ok(Report::new(options, target, tally, records_before))
+}
+
+fn connect_all(options: &Options, target: &Target, shape: &Shape) -> Result<Groups> {
+    let mut groups: Groups = (0..options.threads).map(|_| Vec::new()).collect();
+    for number in 0..options.connections {
+        let ready = handshake::connect(target, options.apikey.as_deref())
+            .with_context(|| format!("connection {} of {}", number + 1, options.connections))?;
+        let generator = Generator::new(shape, u64::from(number));
+        groups[(number % options.threads) as usize].push(Connection::new(
+            ready,
+            generator,
+            options.in_flight,
+        ));
+    }
+    Ok(groups)
+}
+
+/// Inserts the wanted records, rounded up to whole messages; returns how many were acknowledged.
+fn prefill_records(options: &Options, shape: &Shape, groups: Groups) -> Result<(Groups, u64)> {
+    let wanted = options.prefill_records();
+    if wanted == 0 {
+        return Ok((groups, 0));
+    }
+    let records = options.prefill_batch_records();
+    let ordered = Shape { records, out_of_order_percent: 0, overwrite_percent: 0, ..*shape };
+    let all_shares: u64 = (0..shape.connections).map(|number| shape.documents_of(number)).sum();
+    let budget = |number| {
+        let share = (wanted * shape.documents_of(number)).div_ceil(all_shares);
+        share.div_ceil(u64::from(records))
+    };
+    prefill("prefill", options, &ordered, Workload::Ins, groups, budget)
+}
+
+fn prefill_values(options: &Options, shape: &Shape, groups: Groups) -> Result<Groups> {
+    if !options.prefills_values() {
+        return Ok(groups);
+    }
+    let budget = shape.keys().div_ceil(shape.connections);
+    let (groups, _) = prefill("prefill of values", options, shape, Workload::Sval, groups, |_| budget)?;
+    Ok(groups)
+}
+
+/// Sends each connection's budget of messages as fast as the server takes them; all must succeed.
+fn prefill(
+    name: &str,
+    options: &Options,
+    shape: &Shape,
+    workload: Workload,
+    groups: Groups,
+    budget: impl Fn(u64) -> u64,
+) -> Result<(Groups, u64)> {
+    let phase = Phase {
+        mix: Mix::only(workload),
+        templates: Templates::new(shape),
+        measure_from_ns: 0,
+        stop_at_ns: u64::MAX,
+    };
+    let (groups, tally) = run_phase(name, options, &phase, None, groups, budget)?;
+    let failure = tally.first_loss.or(tally.first_error.map(|error| format!("the server answered: {error}")));
+    if let Some(failure) = failure {
+        return Err(anyhow!(failure).context(format!("the {name} failed")));
+    }
+    ensure!(tally.unanswered == 0, "the {name} failed: {} requests were not answered", tally.unanswered);
+    Ok((groups, tally.counts.records))
+}
+
+fn run_phase(
+    name: &str,
+    options: &Options,
+    phase: &Phase,
+    rate: Option<f64>,
+    groups: Groups,
+    budget: impl Fn(u64) -> u64,
+) -> Result<(Groups, Tally)> {
+    let clock = Clock::start();
+    let live: Vec<LiveCounts> = groups.iter().map(|_| LiveCounts::default()).collect();
+    let (running, all_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for ((index, connections), live) in groups.into_iter().enumerate().zip(&live) {
+            let budgets = connections.iter().map(|connection| budget(connection.number())).collect();
+            let pace = pace_of(rate, connections.len(), options.connections);
+            let running = running.clone();
+            let thread = thread::Builder::new().name(format!("load-{index}"));
+            threads.push(thread.spawn_scoped(scope, move || {
+                // Dropped when the thread ends, however it ends, which is what the progress waits for.
+                let _running = running;
+                if let Some(cpus) = &options.pin {
+                    pinning::pin_thread(cpus.of_thread(index))?;
+                }
+                Worker::new(phase, pace, clock, live, connections, budgets)?.run()
+            })?);
+        }
+        drop(running);
+        show_progress(name, &live, &all_done);
+        gather(threads)
+    })
+}
+
+fn gather(threads: Vec<ScopedJoinHandle<'_, Result<Outcome>>>) -> Result<(Groups, Tally)> {
+    let mut groups = Vec::new();
+    let mut sum = Tally::new()?;
+    for thread in threads {
+        let (connections, tally) = thread.join().map_err(|_| anyhow!("a thread panicked"))??;
+        groups.push(connections);
+        sum.absorb(tally)?;
+    }
+    Ok((groups, sum))
+}
+
+/// A thread's part of the rate is its part of the connections.
+fn pace_of(rate: Option<f64>, connections: usize, all_connections: u32) -> Pace {
+    match rate {
+        None => Pace::Closed,
+        Some(rate) => {
+            Pace::Open { interval_ns: 1e9 * f64::from(all_connections) / (rate * connections as f64) }
+        }
+    }
+}
+
+/// Waits for all threads; on a terminal with a line each second.
+fn show_progress(name: &str, live: &[LiveCounts], all_done: &Receiver<()>) {
+    let (is_terminal, mut before) = (std::io::stderr().is_terminal(), 0);
+    for second in 1.. {
+        match all_done.recv_timeout(Duration::from_secs(1)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => return,
+        }
+        let sum = |count: fn(&LiveCounts) -> u64| live.iter().map(count).sum::<u64>();
+        let replies = sum(|live| live.replies.load(Ordering::Relaxed));
+        let errors = sum(|live| live.errors.load(Ordering::Relaxed));
+        if is_terminal {
+            let rate = grouped(replies - before);
+            let errors = if errors == 0 { String::new() } else { format!(", {} errors", grouped(errors)) };
+            eprintln!("{name} {second:>4} s {rate:>12} replies/s{errors}");
+        }
+        before = replies;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_share_the_rate_by_their_connections() {
+        let per_second = |connections| match pace_of(Some(1_000.0), connections, 10) {
+            Pace::Open { interval_ns } => 1e9 / interval_ns,
+            Pace::Closed => 0.0,
+        };
+        assert!((per_second(4) - 400.0).abs() < 1e-6);
+        assert!((per_second(6) - 600.0).abs() < 1e-6);
+        assert!(matches!(pace_of(None, 4, 10), Pace::Closed));
+    }
+}

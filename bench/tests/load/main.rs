@@ -1,0 +1,145 @@
+//! Runs the program against a fake server, so that what it sends and reports is checked without a database.
+
+// In a test a panic is the report, also outside of the test functions.
+#![allow(clippy::unwrap_used)]
+
+mod fake_server;
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fake_server::{Behaviour, FakeServer};
+
+const SHORT: [&str; 4] = ["--warmup", "0.05", "--duration", "0.3"];
+
+fn bench(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fluxiondb-bench"));
+    command.env_remove("FLUXIONDB_APIKEY").args(SHORT).args(arguments).output().unwrap()
+}
+
+/// Runs a load; the report, and whether the program was content.
+fn load(server: &FakeServer, arguments: &[&str]) -> (Value, bool) {
+    let output = bench(&[&["--url", &server.url, "--json"], arguments].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    (report.unwrap_or_else(|_| panic!("{output:?}")), output.status.success())
+}
+
+fn number(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_else(|| panic!("{name} in {report}"))
+}
+
+#[test]
+fn every_record_acknowledged_was_seen_in_order_of_time() {
+    let server = FakeServer::start(Behaviour::InTurn);
+    let (report, content) = load(
+        &server,
+        &["--apikey", "a b", "--records=3", "--collections=2", "--documents=7", "--connections=4"],
+    );
+    assert!(content, "{report}");
+    let seen = server.seen.lock().unwrap();
+    assert!(seen.faults.is_empty(), "{:?}", seen.faults);
+    assert_eq!(seen.records, number(&report, "records_acknowledged"));
+    assert_eq!(seen.requests["ins"], number(&report, "replies"));
+    assert_eq!(seen.goodbyes, 4);
+    assert!(seen.targets.iter().all(|target| target == "/db?api-key=a%20b"), "{:?}", seen.targets);
+    assert!(report["records_per_second"].as_f64().unwrap() > 100.0);
+    assert!(report["megabytes_out_per_second"].as_f64() > report["megabytes_in_per_second"].as_f64());
+}
+
+#[test]
+fn a_mix_is_sent_by_weight_after_filling_what_it_reads() {
+    let server = FakeServer::start(Behaviour::InTurn);
+    let mix = "--workload=ins=4,qry=2,qdoc=2,sval=1,gval=1";
+    let (report, content) = load(&server, &[mix, "--documents=10", "--connections=3", "--threads=2"]);
+    assert!(content, "{report}");
+    let seen = server.seen.lock().unwrap();
+    assert!(seen.faults.is_empty(), "{:?}", seen.faults);
+    assert!(number(&report, "records_prefilled") >= 10_000);
+    assert_eq!(seen.keys.len(), 10);
+    assert!(seen.requests["qry"] > seen.requests["gval"], "{:?}", seen.requests);
+    let by_workload = report["latency_by_workload"].as_object().unwrap();
+    assert_eq!(by_workload.len(), 5);
+    let count: u64 = by_workload.values().map(|latency| number(latency, "count")).sum();
+    assert_eq!(count, number(&report["latency"], "count"));
+}
+
+#[test]
+fn replies_in_another_order_find_their_requests() {
+    for behaviour in [Behaviour::Backwards, Behaviour::ForeignIds, Behaviour::Fragmented] {
+        let server = FakeServer::start(behaviour);
+        let (report, content) = load(&server, &["--workload=qdoc", "--prefill=100", "--connections=2"]);
+        assert!(content, "{behaviour:?}: {report}");
+        let seen = server.seen.lock().unwrap();
+        assert_eq!(
+            seen.requests["qdoc"] + seen.requests["ins"],
+            number(&report, "replies") + seen.requests["ins"]
+        );
+        assert_eq!(seen.pongs > 0, matches!(behaviour, Behaviour::Fragmented));
+    }
+}
+
+#[test]
+fn error_replies_are_counted_and_the_first_is_shown() {
+    let server = FakeServer::start(Behaviour::SomeErrors);
+    let (report, content) = load(&server, &["--connections=1"]);
+    assert!(!content);
+    assert_eq!(number(&report, "errors"), number(&report, "replies") / 3);
+    assert_eq!(
+        number(&report, "records_acknowledged"),
+        number(&report, "replies") - number(&report, "errors")
+    );
+    assert_eq!(report["first_error"], r#"no \"luck\""#);
+
+    let server = FakeServer::start(Behaviour::ErrorFirst);
+    let (report, _) = load(&server, &["--connections=1"]);
+    assert_eq!(number(&report, "errors"), number(&report, "replies"));
+    assert_eq!(number(&report, "unmatched_replies"), 0);
+}
+
+#[test]
+fn at_a_fixed_rate_a_stall_shows_in_every_message_it_held_up() {
+    let server = FakeServer::start(Behaviour::Stall { after: 100, time: Duration::from_millis(400) });
+    let arguments = ["--rate=1000", "--duration=1", "--connections=1", "--in-flight=4"];
+    let (report, content) = load(&server, &arguments);
+    assert!(content, "{report}");
+    let latency = |name: &str| report["latency"][name].as_f64().unwrap();
+    assert!(report["longest_gap_ms"].as_f64().unwrap() >= 350.0, "{report}");
+    assert!(latency("max_us") >= 350_000.0, "{report}");
+    // 400 of about 1000 messages were due during the stall; with the window of 4 a closed loop would have hidden them.
+    assert!(latency("p90_us") >= 150_000.0, "{report}");
+    assert_eq!(report["offered_messages_per_second"], 1_000.0);
+}
+
+#[test]
+fn a_server_that_closes_ends_the_run_with_a_report() {
+    let server = FakeServer::start(Behaviour::Close { after: 50 });
+    let (report, content) = load(&server, &["--connections=2", "--warmup=0", "--duration=60"]);
+    assert!(!content);
+    assert_eq!(number(&report, "connections_lost"), 2);
+    assert_eq!(report["first_loss"], "the server closed the connection with 1008: enough");
+    assert_eq!(number(&report, "records_acknowledged"), 100);
+}
+
+#[test]
+fn failures_to_connect_are_told_in_plain_words() {
+    let server = FakeServer::start(Behaviour::Refuse);
+    let output = bench(&["--url", &server.url]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("refused the connection: 401 Unauthorized: Unknown API key"), "{text}");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = bench(&["--url", &format!("ws://{free}")]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("cannot connect to ws://") && text.contains("refused"), "{text}");
+}
+
+#[test]
+fn the_self_test_needs_no_server() {
+    let output = bench(&["--self-test", "--workload=ins=1,gval=1"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("target       self-test") && text.contains("trouble      none"), "{text}");
+}
