@@ -13,6 +13,7 @@ use crate::keys::Scope;
 use crate::limits::{HANDSHAKE_TIMEOUT, IDLE_BUFFER_BYTES, PADDING_BYTES, READ_BYTES, READS_PER_TURN};
 use crate::link::{Closing, Identity, Link};
 use crate::requests;
+use crate::turn;
 use futures_lite::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use futures_lite::{AsyncReadExt, FutureExt};
 use glommio::net::TcpStream;
@@ -47,8 +48,15 @@ pub async fn serve(core: Rc<Core>, mut stream: TcpStream, ip: IpAddr) {
                 received,
                 failed: false,
             };
-            if let Err(error) = poll_fn(|context| connection.poll(context)).await {
-                debug!(%ip, %error, "connection lost");
+            loop {
+                match poll_fn(|context| connection.poll(context)).await {
+                    Ok(Turned::Again) => turn::next().await,
+                    Ok(Turned::Over) => break,
+                    Err(error) => {
+                        debug!(%ip, %error, "connection lost");
+                        break;
+                    }
+                }
             }
             core.remove_link(&connection.link);
             core.flush();
@@ -131,6 +139,14 @@ struct Connection {
     failed: bool,
 }
 
+/// What a turn of a connection came to.
+enum Turned {
+    /// There may be more to do.
+    Again,
+    /// The connection is over.
+    Over,
+}
+
 /// What a run over received bytes came to.
 enum Progress {
     /// All complete messages were executed.
@@ -140,16 +156,16 @@ enum Progress {
 }
 
 impl Connection {
-    /// One turn. Ready when the connection is over.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// One turn: ready when it has been long enough, or the connection is over.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turned>> {
         self.link.borrow_mut().set_waker(context.waker());
         for _ in 0..READS_PER_TURN {
             if self.link.borrow().dead {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Turned::Over));
             }
             let written = self.write(context)?;
             if self.link.borrow().peer_closed && !self.has_output() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Turned::Over));
             }
             let full = self.use_received();
             if matches!(full, Progress::Full) {
@@ -165,7 +181,7 @@ impl Connection {
                 continue;
             }
             match self.read(context)? {
-                Poll::Ready(0) => return Poll::Ready(Ok(())),
+                Poll::Ready(0) => return Poll::Ready(Ok(Turned::Over)),
                 Poll::Ready(_) => {}
                 Poll::Pending => {
                     self.core.flush();
@@ -174,8 +190,7 @@ impl Connection {
             }
         }
         self.core.flush();
-        context.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(Ok(Turned::Again))
     }
 
     fn has_output(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::message::{CoreIndex, LinkAddress, Message, ReadingId, Ticket};
 use crate::readings::Readings;
 use crate::requests;
 use crate::server::ServerOptions;
+use crate::turn::{self, Turn};
 use fluxion_engine::{LogMode, Shard};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -159,13 +160,20 @@ impl Core {
     /// Carries out messages until it has done so once more with `enough` being true.
     pub async fn carry_out_messages(&self, enough: impl Fn(&Core) -> bool) {
         let mut batch = Vec::with_capacity(MAILBOX_BATCH);
+        // Not begun anew with each batch: this task and a connection's can keep each other ready to run, a
+        // piece of a large reply after the other, and no socket would be looked at.
+        let mut turn = Turn::begin();
         while !enough(self) {
             self.shared.mailboxes[self.index].receive(&mut batch, MAILBOX_BATCH).await;
             for message in batch.drain(..) {
                 self.handle(message);
+                if turn.is_over() {
+                    self.flush();
+                    turn::next().await;
+                    turn = Turn::begin();
+                }
             }
             self.flush();
-            glommio::yield_if_needed().await;
         }
     }
 

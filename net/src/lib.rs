@@ -18,3 +18,4 @@ mod link;
 mod message;
 mod readings;
 mod requests;
+mod turn;

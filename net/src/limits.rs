@@ -34,6 +34,9 @@ pub const DECODER_NODES_MAX: usize = 256 * 1024;
 /// Messages that a core takes from its mailbox before it looks at its sockets again.
 pub const MAILBOX_BATCH: usize = 512;
 
+/// How long a task works on messages from other cores before it looks whether others want to run.
+pub const TURN: Duration = Duration::from_micros(200);
+
 /// Socket reads that one connection may do before the other tasks of the core have their turn.
 pub const READS_PER_TURN: usize = 4;
 
