@@ -22,8 +22,8 @@ const PART_BYTES: u64 = 150;
 
 /// Puts load on a FluxionDB server and reports rates and latencies.
 ///
-/// Without --rate each connection keeps its window of requests full (closed loop). With --rate messages are due at fixed
-/// times and latencies count from then, so that a stall of the server shows; the thread then spins between messages.
+/// Without --rate each connection keeps its window of requests full (closed loop). With --rate messages are due at
+/// fixed times and latencies count from then, so that a stall of the server shows; the thread then spins between messages.
 /// Replies are counted, not checked. For numbers that mean something keep the server and this tool on different CPUs.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "fluxiondb-bench", version, args_override_self = true)]
@@ -98,7 +98,8 @@ pub struct Options {
     #[arg(long, value_name = "CPU-LIST")]
     pub pin: Option<CpuList>,
 
-    /// Records to insert before the load [default: 1000 a document for qdoc and qry; for gval every key is set; 0: neither]
+    /// Records to insert before the load [default: 1000 a document for qdoc and qry; for gval every key is set;
+    /// 0: neither]
     #[arg(long, value_name = "N")]
     pub prefill: Option<u64>,
 
@@ -181,7 +182,8 @@ impl Options {
         self.prefill.unwrap_or(if reads_documents { all_documents * PREFILL_PER_DOCUMENT } else { 0 })
     }
 
-    /// Records in a message of the prefill, so that it visits every collection and stays within the limits of a request.
+    /// Records in a message of the prefill, so that it visits every collection and stays within a
+    /// request's limits.
     pub fn prefill_batch_records(&self) -> u32 {
         let part_bytes = u64::from(self.payload_bytes) + PART_BYTES;
         let by_memory = OUTGOING_BYTES_MAX as u64 / (part_bytes * self.all_in_flight());

@@ -108,7 +108,7 @@ impl<'run> Worker<'run> {
         self.tally.measured = self.snapshot().since(before);
         let end_ns = self.clock.now_ns();
         self.tally.measured_ns = end_ns - from_ns;
-        self.tally.unsent = self.overdue(end_ns);
+        self.tally.unsent = self.overdue(end_ns.min(self.phase.stop_at_ns));
         self.drain()?;
         Ok((self.connections, self.tally))
     }
@@ -125,6 +125,10 @@ impl<'run> Worker<'run> {
             let wait_ns = self.time_to_next(now_ns).min(until_ns - now_ns);
             self.wait_and_receive(wait_ns, true)?;
             now_ns = self.clock.now_ns();
+        }
+        if let Pace::Open { interval_ns } = self.pace {
+            // So that what is still not sent by then is so for want of room, not because the last wait was long.
+            self.send_due(until_ns, interval_ns);
         }
         Ok(())
     }
@@ -190,7 +194,7 @@ impl<'run> Worker<'run> {
         (self.tally.counts.sent as f64 * interval_ns) as u64
     }
 
-    /// How many messages should have gone out by now and did not.
+    /// How many messages should have gone out by this time and did not.
     fn overdue(&self, now_ns: u64) -> u64 {
         match self.pace {
             Pace::Closed => 0,
