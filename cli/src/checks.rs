@@ -6,7 +6,8 @@ use crate::placement::{self, CorePlacement, CpuLimits};
 use io_uring::IoUring;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Error, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// The first kernel whose io_uring can do what the runtime asks of it.
@@ -174,13 +175,46 @@ fn parse_quota(text: &str) -> Option<usize> {
 /// taken for a moment without sharing.
 fn free_address(bind: Option<IpAddr>, port: u16) -> Result<SocketAddr, String> {
     let address = SocketAddr::new(bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
-    match TcpListener::bind(address) {
-        Ok(_) => Ok(address),
+    match probe(address) {
+        Ok(()) => Ok(address),
         Err(error) if bind.is_none() && lacks_ipv6(&error) => {
             let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            TcpListener::bind(address).map(|_| address).map_err(|error| listen_advice(address, &error))
+            probe(address).map(|()| address).map_err(|error| listen_advice(address, &error))
         }
         Err(error) => Err(listen_advice(address, &error)),
+    }
+}
+
+/// Whether the address can be listened on. Connections of an earlier server that linger in TIME_WAIT are in
+/// the way of this probe, and not in that of sockets which share the port: so a port is taken only if
+/// somebody answers there. The kernel frees the io_uring sockets of a killed server a moment after its end,
+/// so the answer is waited for.
+fn probe(address: SocketAddr) -> Result<(), Error> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                if !somebody_answers(address) {
+                    return Ok(());
+                }
+                if begun.elapsed() > PATIENCE {
+                    return Err(error);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            outcome => return outcome.map(drop),
+        }
+    }
+}
+
+fn somebody_answers(address: SocketAddr) -> bool {
+    const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    match TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), ANSWER_TIMEOUT) {
+        Ok(_) => true,
+        Err(error) => error.kind() != ErrorKind::ConnectionRefused,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the command line takes and refuses, and what it says then.
 
 use crate::support::{KEY, Server, command};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Output, Stdio};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -86,4 +88,26 @@ fn listens_on_the_address_it_is_told() {
     let server =
         Server::start(&["--bind", "127.0.0.1", "--cores", "0-0", "--log-format", "json", "--no-pin"]);
     server.client().done("sval", &serde_json::json!({"col": "c", "key": "k", "value": KEY}));
+}
+
+/// A refused handshake is closed by the server, whose end then lingers in TIME_WAIT. That made the check for a
+/// free port say that another process had it, for a minute after a stop.
+#[test]
+fn starts_again_on_its_port_at_once() {
+    let server = Server::start(&[]);
+    let port = server.port.to_string();
+    let mut refused = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    refused.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut response = String::new();
+    refused.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
+    drop((refused, server));
+
+    let mut child =
+        command().args(["--secret-key", "k", "--port", &port]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains(&format!(":{port},")), "{line}");
 }
