@@ -254,10 +254,10 @@ impl Connection {
         buffer.resize(count + PADDING_BYTES, 0);
         let (used, progress) = self.use_bytes(&mut buffer, count);
         buffer.truncate(count);
-        buffer.drain(..used);
-        buffer.shrink_to(buffer.len().max(IDLE_BUFFER_BYTES));
-        if buffer.is_empty() {
-            buffer = Vec::new();
+        // While a long message comes in nothing is used, and its buffer is left to grow by doubling.
+        if used > 0 {
+            buffer.drain(..used);
+            buffer.shrink_to(if buffer.is_empty() { 0 } else { IDLE_BUFFER_BYTES });
         }
         self.received = buffer;
         progress
