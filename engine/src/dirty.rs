@@ -1,9 +1,11 @@
 //! The dirty log: what changed since it was last taken, in execution order.
 //!
-//! A batch is one text arena and a list of changes that point into it; a name equal to that of the change before is not
-//! copied again. Replaying a batch's changes in order onto the state before it gives the state after it.
+//! A batch is a list of segments, each a text arena and changes that point into it; a name equal to that of the change
+//! before is not copied again. Segments are small, so that no large buffer is ever copied to grow.
+//! Replaying a batch's changes in order onto the state before it gives the state after it.
 //! Only effective mutations are here: deleting what isn't there leaves no trace.
 
+use crate::limits::SEGMENT_TEXT_BYTES;
 use crate::packet::Span;
 
 /// Whether a shard keeps a dirty log.
@@ -77,6 +79,18 @@ pub enum Change<S> {
         /// The entry's key.
         key: S,
     },
+    /// An API key was added, or given another scope.
+    SetApiKey {
+        /// The key.
+        key: S,
+        /// The name of its scope.
+        scope: S,
+    },
+    /// An API key was removed.
+    RemoveApiKey {
+        /// The key.
+        key: S,
+    },
 }
 
 /// A change as a batch gives it out.
@@ -103,40 +117,22 @@ impl<S: Copy> Change<S> {
                 collection: f(collection), key: f(key), value: f(value),
             },
             Self::RemoveValue { collection, key } => Change::RemoveValue { collection: f(collection), key: f(key) },
+            Self::SetApiKey { key, scope } => Change::SetApiKey { key: f(key), scope: f(scope) },
+            Self::RemoveApiKey { key } => Change::RemoveApiKey { key: f(key) },
         }
     }
 }
 
-/// Changes in execution order, with their texts; can be sent to another thread.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
+/// Part of a batch: changes whose texts lie in one arena.
+#[derive(Clone, Default)]
+struct Segment {
     text: String,
     changes: Vec<Change<Span>>,
     /// The names of the newest change by position: collection, then document or key.
     recent: [Span; 2],
 }
 
-impl Batch {
-    /// The changes in the order in which they took effect.
-    pub fn changes(&self) -> impl ExactSizeIterator<Item = ChangeRef<'_>> {
-        self.changes.iter().map(|change| change.map(|span| span.of(&self.text)))
-    }
-
-    /// How many changes it holds.
-    pub fn len(&self) -> usize {
-        self.changes.len()
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-
-    /// The memory its contents take.
-    pub fn bytes(&self) -> usize {
-        self.text.len() + self.changes.len() * size_of::<Change<Span>>()
-    }
-
+impl Segment {
     fn push(&mut self, change: ChangeRef<'_>) {
         let Self { text, changes, recent } = self;
         let mut index = 0;
@@ -149,6 +145,55 @@ impl Batch {
             index += 1;
             span
         }));
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.len() + self.changes.len() * size_of::<Change<Span>>()
+    }
+}
+
+/// Changes in execution order, with their texts; can be sent to another thread.
+#[derive(Clone, Default)]
+pub struct Batch {
+    segments: Vec<Segment>,
+    /// What all segments but the last take.
+    full_bytes: usize,
+}
+
+impl Batch {
+    /// The changes in the order in which they took effect.
+    pub fn changes(&self) -> impl Iterator<Item = ChangeRef<'_>> {
+        self.segments.iter().flat_map(|segment| {
+            segment.changes.iter().map(|change| change.map(|span| span.of(&segment.text)))
+        })
+    }
+
+    /// How many changes it holds.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(|segment| segment.changes.len()).sum()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The memory its contents take.
+    pub fn bytes(&self) -> usize {
+        self.full_bytes + self.segments.last().map_or(0, Segment::bytes)
+    }
+
+    /// Adds a change behind the others.
+    pub fn push(&mut self, change: ChangeRef<'_>) {
+        match self.segments.last_mut() {
+            Some(last) if last.text.len() < SEGMENT_TEXT_BYTES => last.push(change),
+            last => {
+                self.full_bytes += last.map_or(0, |last| last.bytes());
+                let mut segment = Segment::default();
+                segment.push(change);
+                self.segments.push(segment);
+            }
+        }
     }
 }
 
@@ -167,6 +212,14 @@ impl DirtyLog {
         if self.mode == LogMode::On {
             self.batch.push(change);
         }
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.mode = LogMode::On;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batch.is_empty()
     }
 
     pub(crate) fn take(&mut self) -> Batch {
@@ -191,10 +244,25 @@ mod tests {
         (0..10).for_each(|ts| log.push(change(ts)));
         log.push(Change::RemoveValue { collection: "col", key: "k" });
         let batch = log.take();
-        assert_eq!(batch.text, "coldocxxxxxxxxxxk");
+        assert_eq!(batch.segments[0].text, "coldocxxxxxxxxxxk");
         assert_eq!(batch.changes().nth(9), Some(change(9)));
         assert_eq!(batch.len(), 11);
         assert!(log.take().is_empty());
+    }
+
+    #[test]
+    fn a_long_log_is_cut_into_segments() {
+        let data = "x".repeat(SEGMENT_TEXT_BYTES / 3);
+        let mut batch = Batch::default();
+        for ts in 0..10 {
+            batch.push(Change::Put { collection: "c", document: "d", ts, data: &data });
+        }
+        assert_eq!((batch.segments.len(), batch.len()), (4, 10));
+        let whole: usize = batch.segments.iter().map(Segment::bytes).sum();
+        assert_eq!(batch.bytes(), whole);
+        let expected =
+            (0..10).map(|ts| Change::Put { collection: "c", document: "d", ts, data: data.as_str() });
+        assert!(batch.changes().eq(expected));
     }
 
     #[test]

@@ -30,4 +30,4 @@ pub use packet::{Packet, Span};
 pub use placement::{ShardId, shard_of};
 pub use request::{Record, RecordKey, Request};
 pub use scan::Progress;
-pub use shard::Shard;
+pub use shard::{DocumentLoader, Shard};

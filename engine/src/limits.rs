@@ -36,3 +36,6 @@ pub(crate) const GARBAGE_STEP_ITEMS: usize = 256;
 
 /// A deleted document of no more chunks than this is freed on the spot: queueing it would cost as much.
 pub(crate) const GARBAGE_INLINE_CHUNKS: usize = 4;
+
+/// Text in a segment of the dirty log, unless a single change is longer: what growing it may copy at a time.
+pub(crate) const SEGMENT_TEXT_BYTES: usize = 512 * 1024;

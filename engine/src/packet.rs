@@ -8,8 +8,8 @@ use crate::request::Request;
 /// A piece of a text arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    start: usize,
-    len: usize,
+    start: u32,
+    len: u32,
 }
 
 impl Span {
@@ -17,12 +17,14 @@ impl Span {
     pub(crate) fn push(arena: &mut String, text: &str) -> Self {
         let start = arena.len();
         arena.push_str(text);
-        Self { start, len: text.len() }
+        // A message is far shorter than this, and an arena takes the texts of one, or little more.
+        assert!(arena.len() <= u32::MAX as usize, "an arena of {} bytes", arena.len());
+        Self { start: start as u32, len: text.len() as u32 }
     }
 
     /// The text in the arena it was cut from.
     pub(crate) fn of(self, arena: &str) -> &str {
-        &arena[self.start..self.start + self.len]
+        &arena[self.start as usize..self.start as usize + self.len as usize]
     }
 }
 

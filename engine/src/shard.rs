@@ -4,12 +4,15 @@
 //! data and the log in the same call. Invariants: a collection is there exactly while it holds a record or an entry; the
 //! counts are the sums of the collections' own.
 
+mod load;
 mod read;
 mod write;
 
+pub use load::DocumentLoader;
+
 use crate::collection::{Collection, Counts};
 use crate::cursor::Cursor;
-use crate::dirty::{Batch, DirtyLog, LogMode};
+use crate::dirty::{Batch, ChangeRef, DirtyLog, LogMode};
 use crate::error::Error;
 use crate::garbage::Garbage;
 use crate::pattern::PatternCache;
@@ -82,6 +85,21 @@ impl Shard {
             Request::RemoveValue { collection, key } => self.remove_value(collection, key),
         }
         Ok(None)
+    }
+
+    /// Keeps a dirty log from now on.
+    pub fn start_log(&mut self) {
+        self.log.start();
+    }
+
+    /// Logs a change of what no shard holds, so that it is stored in order with the others: of the API keys.
+    pub fn log(&mut self, change: ChangeRef<'_>) {
+        self.log.push(change);
+    }
+
+    /// Whether nothing has changed since the log was taken.
+    pub fn is_clean(&self) -> bool {
+        self.log.is_empty()
     }
 
     /// Takes what changed since the last call.

@@ -100,7 +100,7 @@ impl Shard {
     }
 
     /// The slot of a collection, which is made if it isn't there; a record or an entry must follow.
-    fn collection_slot(&mut self, name: &str) -> usize {
+    pub(super) fn collection_slot(&mut self, name: &str) -> usize {
         if let Some(slot) = self.names.find(name) {
             return slot;
         }

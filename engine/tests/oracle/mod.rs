@@ -155,6 +155,9 @@ impl Oracle {
             ChangeRef::DeleteCollection { collection } => drop(self.collections.remove(collection).unwrap()),
             ChangeRef::SetValue { collection, key, value } => self.set(collection, key, value),
             ChangeRef::RemoveValue { collection, key } => self.remove(collection, key),
+            ChangeRef::SetApiKey { .. } | ChangeRef::RemoveApiKey { .. } => {
+                unreachable!("no shard holds API keys")
+            }
         }
         let is_put = matches!(change, ChangeRef::Put { .. } | ChangeRef::SetValue { .. });
         assert!(is_put || self.size() < before, "{change:?} had no effect");
