@@ -1,0 +1,56 @@
+//! The data directory: made private, and locked against a second server.
+
+use crate::error::Error;
+use crate::limits::SHARDS_MAX;
+use crate::schema::file_index;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+const LOCK_NAME: &str = "fluxiondb.lock";
+
+/// Keeps other servers out of a directory for as long as it lives; the system lets go of it when the process ends.
+pub struct DirectoryLock {
+    _file: File,
+}
+
+/// Makes the directory if it isn't there, and locks it.
+pub(crate) fn lock(directory: &Path) -> Result<DirectoryLock, Error> {
+    let wrong = |error| Error::Directory(directory.to_owned(), error);
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(wrong)?;
+    let path = directory.join(LOCK_NAME);
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(wrong)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(DirectoryLock { _file: file }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse(directory.to_owned())),
+        Err(error) => Err(wrong(error.into())),
+    }
+}
+
+/// The shards that have a file, ascending.
+pub(crate) fn shards(directory: &Path) -> Result<Vec<usize>, Error> {
+    let wrong = |error| Error::Directory(directory.to_owned(), error);
+    let mut shards = Vec::new();
+    for entry in directory.read_dir().map_err(wrong)? {
+        let name = entry.map_err(wrong)?.file_name();
+        shards.extend(name.to_str().and_then(file_index).filter(|index| *index < SHARDS_MAX));
+    }
+    shards.sort_unstable();
+    Ok(shards)
+}
+
+/// Removes a file of SQLite's and those that go with it.
+pub(crate) fn remove_database(path: &Path) -> Result<(), Error> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::File(name.into(), error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! What can go wrong with a data directory, in words that name the file, what is wrong, and what to do.
+
+use rusqlite::ErrorCode;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why data can't be read or stored.
+#[derive(Debug)]
+pub enum Error {
+    /// The directory can't be used.
+    Directory(PathBuf, io::Error),
+    /// Another server has the directory.
+    InUse(PathBuf),
+    /// A file can't be read or written.
+    File(PathBuf, io::Error),
+    /// SQLite could not do something with a file.
+    Database(PathBuf, rusqlite::Error),
+    /// A file can't be used as it is: what is wrong, and what to do.
+    Unusable(PathBuf, String),
+    /// The thread of a writer could not be started, or has failed.
+    Thread(String),
+    /// The server ended before this many changes of a shard could be stored.
+    NotStored {
+        /// The file.
+        path: PathBuf,
+        /// How many changes.
+        changes: usize,
+        /// Why the last attempt failed.
+        why: String,
+    },
+}
+
+impl Error {
+    /// Adds the file to an error of SQLite.
+    pub(crate) fn in_file(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
+        move |error| Error::Database(path.to_owned(), error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Directory(path, why) => {
+                write!(f, "can't use the data directory {}: {why}", path.display())
+            }
+            Error::InUse(path) => write!(
+                f,
+                "the data directory {} is in use by another server; stop that one, or give this one another directory",
+                path.display()
+            ),
+            Error::File(path, why) => write!(f, "{}: {why}", path.display()),
+            Error::Database(path, why) if is_damage(why) => write!(
+                f,
+                "{} is damaged ({why}); it was left as it is. Put back a backup of the whole directory, or move the file \
+                 away and try to repair it with `sqlite3 FILE .recover`",
+                path.display()
+            ),
+            Error::Database(path, why) => write!(f, "{}: {}", path.display(), describe(why)),
+            Error::Unusable(path, why) => write!(f, "{}: {why}", path.display()),
+            Error::Thread(why) => write!(f, "a writer's thread: {why}"),
+            Error::NotStored { path, changes, why } => {
+                write!(f, "{}: {changes} changes are lost, they could not be stored: {why}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    let kind = matches!(
+        error,
+        E::InvalidColumnType(..)
+            | E::Utf8Error(..)
+            | E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+    );
+    kind || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// An error of SQLite in plain words.
+pub(crate) fn describe(error: &rusqlite::Error) -> String {
+    let plain = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "disk full",
+        Some(ErrorCode::SystemIoFailure) => "I/O error",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the file is damaged",
+        Some(ErrorCode::ReadOnly) => "the file can't be written",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program holds the file locked",
+        Some(ErrorCode::CannotOpen) => "the file can't be opened",
+        _ => return error.to_string(),
+    };
+    format!("{plain} ({error})")
+}

@@ -1,0 +1,275 @@
+//! Taking over the file of the C++ server, `fluxion.db`.
+//!
+//! 1. Shard 0's file says that an import is under way, before anything is copied.
+//! 2. Everything is copied to the shards that own it, and is on disk.
+//! 3. The file is renamed, then shard 0's file says that the import is over.
+//!
+//! A start that finds an import under way begins it anew with empty shards, or, if the file has been renamed, ends it.
+
+use crate::commit::{document_id, put_statement};
+use crate::error::Error;
+use crate::limits::{BUSY_TIMEOUT, ROWS_PER_TRANSACTION};
+use crate::progress::Progress;
+use crate::schema::{ShardFile, sync_directory};
+use fluxion_engine::{ShardId, shard_of};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Row, params};
+use std::borrow::Cow;
+use std::path::Path;
+use tracing::{info, warn};
+
+const NAME: &str = "fluxion.db";
+const NAME_IMPORTED: &str = "fluxion.db.imported";
+const META_STATE: &str = "state";
+const IMPORTING: &str = "importing";
+const READY: &str = "ready";
+
+/// Imports what there is to import.
+pub(crate) fn run(directory: &Path, files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
+    let (path, imported) = (directory.join(NAME), directory.join(NAME_IMPORTED));
+    let under_way = files[0].meta::<String>(META_STATE)?.as_deref() == Some(IMPORTING);
+    match (path.exists(), under_way) {
+        (false, false) => return Ok(()),
+        (false, true) if imported.exists() => return files[0].set_meta(META_STATE, READY),
+        (false, true) => {
+            let why = "its import was interrupted, and now it is missing; put it back";
+            return Err(Error::Unusable(path, why.into()));
+        }
+        (true, _) if imported.exists() => {
+            let why = format!(
+                "it is to be imported, but there is a {NAME_IMPORTED} already; move one of the two away"
+            );
+            return Err(Error::Unusable(path, why));
+        }
+        (true, false) if !is_empty(files)? => {
+            let why =
+                "it is a file of the C++ server beside data of this one; move away whichever is not wanted";
+            return Err(Error::Unusable(path, why.into()));
+        }
+        (true, _) => {}
+    }
+    let source = Source::open(&path)?;
+    files[0].set_meta(META_STATE, IMPORTING)?;
+    files.iter_mut().try_for_each(empty)?;
+    copy(&source, files, shard_count)?;
+    files.iter().try_for_each(ShardFile::checkpoint)?;
+    source.close()?;
+    std::fs::rename(&path, &imported).map_err(|error| Error::File(path, error))?;
+    sync_directory(directory)?;
+    files[0].set_meta(META_STATE, READY)
+}
+
+fn is_empty(files: &[ShardFile]) -> Result<bool, Error> {
+    for file in files {
+        let any = "SELECT EXISTS (SELECT 1 FROM docs) OR EXISTS (SELECT 1 FROM key_values) OR EXISTS (SELECT 1 FROM api_keys)";
+        if file.query(any)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn empty(file: &mut ShardFile) -> Result<(), Error> {
+    file.run(|connection| {
+        let transaction = connection.transaction()?;
+        for table in ["records", "docs", "key_values", "api_keys"] {
+            transaction.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        transaction.commit()
+    })
+}
+
+/// The file of the C++ server.
+struct Source<'a> {
+    path: &'a Path,
+    connection: Connection,
+}
+
+impl<'a> Source<'a> {
+    /// Opened for writing, so that what a crash of its server left unfinished is put right.
+    fn open(path: &'a Path) -> Result<Source<'a>, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
+        let source = Source { path, connection };
+        source.run(|connection| connection.busy_timeout(BUSY_TIMEOUT))?;
+        if !source.has_table("records")? {
+            let why = "it has no table `records`, so it is not a file of the C++ server; move it away";
+            return Err(Error::Unusable(path.to_owned(), why.into()));
+        }
+        Ok(source)
+    }
+
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        work(&self.connection).map_err(Error::in_file(self.path))
+    }
+
+    fn has_table(&self, name: &str) -> Result<bool, Error> {
+        let find = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1";
+        self.run(|connection| connection.query_row(find, [name], |row| row.get(0)))
+    }
+
+    fn count(&self) -> Result<i64, Error> {
+        self.run(|connection| connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0)))
+    }
+
+    /// Calls `take` with each row, until there are no more or an error.
+    fn each(&self, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<(), Error>) -> Result<(), Error> {
+        let read = Error::in_file(self.path);
+        let mut query = self.connection.prepare(sql).map_err(&read)?;
+        let mut rows = query.query([]).map_err(&read)?;
+        while let Some(row) = rows.next().map_err(&read)? {
+            take(row)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what may be in a journal beside it into the file.
+    fn close(self) -> Result<(), Error> {
+        let path = self.path;
+        self.connection.close().map_err(|(_, error)| Error::in_file(path)(error))
+    }
+}
+
+/// Texts that were not valid UTF-8, which the wire does not allow.
+#[derive(Default)]
+struct Repaired(usize);
+
+impl Repaired {
+    /// A column as text, whatever its type is.
+    fn text<'r>(&mut self, row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
+        Ok(match row.get_ref(column)? {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                let text = String::from_utf8_lossy(bytes);
+                self.0 += usize::from(matches!(text, Cow::Owned(_)));
+                text
+            }
+            ValueRef::Integer(number) => number.to_string().into(),
+            ValueRef::Real(number) => number.to_string().into(),
+            ValueRef::Null => "".into(),
+        })
+    }
+}
+
+fn copy(source: &Source<'_>, files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
+    let total = source.count()? as usize;
+    info!(records = total, "importing {NAME}");
+    let mut repaired = Repaired::default();
+    copy_records(source, files, shard_count, &mut repaired, total)?;
+    if source.has_table("key_values")? {
+        copy_entries(source, files, shard_count, &mut repaired)?;
+    }
+    if source.has_table("api_keys")? {
+        copy_api_keys(source, &files[0])?;
+    }
+    if repaired.0 > 0 {
+        warn!(
+            texts = repaired.0,
+            "imported texts were not valid UTF-8; what could not be read is now U+FFFD"
+        );
+    }
+    info!(records = total, "{NAME} is imported");
+    Ok(())
+}
+
+/// Where the records that are being copied go.
+struct Target {
+    collection: String,
+    document: String,
+    shard: usize,
+    document_id: i64,
+}
+
+fn copy_records(
+    source: &Source<'_>,
+    files: &[ShardFile],
+    shard_count: usize,
+    repaired: &mut Repaired,
+    total: usize,
+) -> Result<(), Error> {
+    let read = Error::in_file(source.path);
+    let mut progress = Progress::new("records imported", total);
+    let mut target: Option<Target> = None;
+    let mut open_rows = 0;
+    let end = |target: &mut Option<Target>, rows: &mut usize, progress: &mut Progress| {
+        progress.add(std::mem::take(rows));
+        match target.take() {
+            Some(target) => files[target.shard].run_ref(|connection| connection.execute_batch("COMMIT")),
+            None => Ok(()),
+        }
+    };
+    let all = "SELECT collection, doc, ts, data FROM records ORDER BY collection, doc, ts";
+    source.each(all, |row| {
+        let collection = repaired.text(row, 0).map_err(&read)?;
+        let document = repaired.text(row, 1).map_err(&read)?;
+        let known =
+            target.as_ref().is_some_and(|known| known.collection == collection && known.document == document);
+        if open_rows >= ROWS_PER_TRANSACTION || !known {
+            let ShardId(shard) = shard_of(&collection, shard_count);
+            // A document's end alone is no reason to commit.
+            let goes_on =
+                open_rows < ROWS_PER_TRANSACTION && target.as_ref().is_some_and(|known| known.shard == shard);
+            if !goes_on {
+                end(&mut target, &mut open_rows, &mut progress)?;
+                files[shard].run_ref(|connection| connection.execute_batch("BEGIN"))?;
+            }
+            let document_id =
+                files[shard].run_ref(|connection| document_id(connection, &collection, &document))?;
+            target = Some(Target {
+                collection: collection.into_owned(),
+                document: document.into_owned(),
+                shard,
+                document_id,
+            });
+        }
+        let Some(target) = &target else { unreachable!("it was just made") };
+        let ts: i64 = row.get(2).map_err(&read)?;
+        let data = repaired.text(row, 3).map_err(&read)?;
+        open_rows += 1;
+        files[target.shard].run_ref(|connection| {
+            put_statement(connection)?.execute(params![target.document_id, ts, data]).map(drop)
+        })
+    })?;
+    end(&mut target, &mut open_rows, &mut progress)
+}
+
+fn copy_entries(
+    source: &Source<'_>,
+    files: &[ShardFile],
+    shard_count: usize,
+    repaired: &mut Repaired,
+) -> Result<(), Error> {
+    let read = Error::in_file(source.path);
+    files.iter().try_for_each(|file| file.run_ref(|connection| connection.execute_batch("BEGIN")))?;
+    source.each("SELECT collection, key, value FROM key_values", |row| {
+        let collection = repaired.text(row, 0).map_err(&read)?;
+        let (key, value) = (repaired.text(row, 1).map_err(&read)?, repaired.text(row, 2).map_err(&read)?);
+        let ShardId(shard) = shard_of(&collection, shard_count);
+        files[shard].run_ref(|connection| {
+            let put = "INSERT OR REPLACE INTO key_values VALUES (?1, ?2, ?3)";
+            connection.prepare_cached(put)?.execute(params![collection, key, value]).map(drop)
+        })
+    })?;
+    files.iter().try_for_each(|file| file.run_ref(|connection| connection.execute_batch("COMMIT")))
+}
+
+fn copy_api_keys(source: &Source<'_>, file: &ShardFile) -> Result<(), Error> {
+    let read = Error::in_file(source.path);
+    let mut masters = 0;
+    source.each("SELECT api_key, scope, deletable FROM api_keys", |row| {
+        let (key, scope): (String, String) = (row.get(0).map_err(&read)?, row.get(1).map_err(&read)?);
+        // Not deletable: the master key that the C++ server was started with.
+        if row.get::<_, i64>(2).map_err(&read)? == 0 {
+            masters += 1;
+            return Ok(());
+        }
+        file.run_ref(|connection| {
+            connection
+                .execute("INSERT OR REPLACE INTO api_keys VALUES (?1, ?2)", params![key, scope])
+                .map(drop)
+        })
+    })?;
+    if masters > 0 {
+        info!(keys = masters, "master keys of the C++ server were left out: give one with --secret-key");
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Every cap of storage, each with its reason.
+
+use std::time::Duration;
+
+/// Rows of one transaction while collections are moved or imported: what a crash makes do again, and what the
+/// write-ahead log grows by at a time.
+pub const ROWS_PER_TRANSACTION: usize = 100_000;
+
+/// Pages in the write-ahead log after which a commit copies them into the file: 64 MiB, so that this is rare, and
+/// takes tens of milliseconds on the writer's thread.
+pub const CHECKPOINT_PAGES: u32 = 16_384;
+
+/// What is kept of the write-ahead log's file after it has grown beyond that.
+pub const WAL_BYTES_KEPT: u32 = 64 << 20;
+
+/// Memory for the pages of one file, in KiB: the upper levels of the tree and what a batch touches.
+pub const CACHE_KIB: u32 = 64 << 10;
+
+/// How long to wait for other programs that hold the file locked, such as `sqlite3`.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause after the first attempt to store that failed; it doubles.
+pub const RETRY_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest pause between two attempts.
+pub const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// Time without work after which the write-ahead log is emptied.
+pub const IDLE: Duration = Duration::from_secs(1);
+
+/// How often a long start says how far it is.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Files of one directory: as many as a server may have cores.
+pub const SHARDS_MAX: usize = 1024;

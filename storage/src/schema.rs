@@ -1,0 +1,198 @@
+//! One shard's file: how it is made, opened and recognised. A file that can't be used is left as it is.
+
+use crate::error::Error;
+use crate::limits::{BUSY_TIMEOUT, CACHE_KIB, CHECKPOINT_PAGES, WAL_BYTES_KEPT};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The layout that this version writes.
+pub(crate) const FORMAT_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE docs (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, doc TEXT NOT NULL, UNIQUE (collection, doc));
+    CREATE TABLE records (doc_id INTEGER NOT NULL, ts INTEGER NOT NULL, data TEXT NOT NULL,
+                          PRIMARY KEY (doc_id, ts)) WITHOUT ROWID;
+    CREATE TABLE key_values (collection TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+                             PRIMARY KEY (collection, key)) WITHOUT ROWID;
+    CREATE TABLE api_keys (api_key TEXT PRIMARY KEY, scope TEXT NOT NULL) WITHOUT ROWID;
+    CREATE VIEW all_records (collection, doc, ts, data) AS
+        SELECT collection, doc, ts, data FROM docs JOIN records ON doc_id = id;";
+
+/// What says that there is a shard 0 in the making; a file without it was never finished.
+const META_VERSION: &str = "format_version";
+
+/// An open file of a shard.
+pub(crate) struct ShardFile {
+    pub(crate) path: PathBuf,
+    pub(crate) connection: Connection,
+}
+
+/// The name of a shard's file.
+pub(crate) fn file_name(index: usize) -> String {
+    format!("shard-{index:03}.db")
+}
+
+/// The number in a shard file's name.
+pub(crate) fn file_index(name: &str) -> Option<usize> {
+    let index = name.strip_prefix("shard-")?.strip_suffix(".db")?.parse().ok()?;
+    (file_name(index) == name).then_some(index)
+}
+
+/// Durable directory entries.
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
+    let sync = || File::open(directory)?.sync_all();
+    sync().map_err(|error| Error::File(directory.to_owned(), error))
+}
+
+impl ShardFile {
+    /// Makes the file of a shard. A start that was interrupted here may have left an empty one.
+    pub(crate) fn create(directory: &Path, index: usize, store: Option<&str>) -> Result<ShardFile, Error> {
+        let path = directory.join(file_name(index));
+        // SQLite gives its own files beside this one the same mode.
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| Error::File(path.clone(), error))?;
+        let mut file = ShardFile::connect(&path)?;
+        file.run(|connection| {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(SCHEMA)?;
+            let mut insert = transaction.prepare("INSERT INTO meta VALUES (?1, ?2)")?;
+            insert.execute(params!["shard", index as i64])?;
+            let new: String = transaction.query_row("SELECT hex(randomblob(16))", [], |row| row.get(0))?;
+            insert.execute(params!["store", store.unwrap_or(&new)])?;
+            insert.execute(params![META_VERSION, FORMAT_VERSION])?;
+            drop(insert);
+            transaction.commit()
+        })?;
+        sync_directory(directory)?;
+        Ok(file)
+    }
+
+    /// Opens the file of a shard; none if its making was interrupted.
+    pub(crate) fn open(directory: &Path, index: usize) -> Result<Option<ShardFile>, Error> {
+        let path = directory.join(file_name(index));
+        let file = ShardFile::connect(&path)?;
+        let tables: i64 = file.query("SELECT count(*) FROM sqlite_master")?;
+        if tables == 0 {
+            return Ok(None);
+        }
+        let is_ours: i64 =
+            file.query("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'docs', 'records')")?;
+        let version = if is_ours == 3 { file.meta::<i64>(META_VERSION)? } else { None };
+        match version {
+            None => Err(file.unusable("it is not a file of this server; move it out of the data directory")),
+            Some(version) if version > FORMAT_VERSION => Err(file.unusable(&format!(
+                "it was written by a newer version of this server (format {version}, this one knows {FORMAT_VERSION}); \
+                 start that version instead"
+            ))),
+            Some(_) => match file.meta::<i64>("shard")? {
+                Some(shard) if shard == index as i64 => Ok(Some(file)),
+                shard => Err(file.unusable(&format!(
+                    "it is the file of shard {}, under another name; put the file of shard {index} back",
+                    shard.unwrap_or(-1)
+                ))),
+            },
+        }
+    }
+
+    /// Opens a file for reading only, beside its writer.
+    pub(crate) fn open_to_read(path: &Path) -> Result<ShardFile, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
+        let file = ShardFile { path: path.to_owned(), connection };
+        file.run_ref(|connection| connection.busy_timeout(BUSY_TIMEOUT))?;
+        Ok(file)
+    }
+
+    fn connect(path: &Path) -> Result<ShardFile, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
+        let file = ShardFile { path: path.to_owned(), connection };
+        file.run_ref(|connection| {
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            // Whatever is found wrong with this file or another: closing it again must not change it.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
+            connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
+            connection.pragma_update(None, "synchronous", "FULL")
+        })?;
+        Ok(file)
+    }
+
+    /// From here on the file is known to be good, and may be put in order when it is closed.
+    pub(crate) fn release(&self) -> Result<(), Error> {
+        self.run_ref(|connection| {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
+        })
+    }
+
+    /// Empties the write-ahead log into the file, which is synced.
+    pub(crate) fn checkpoint(&self) -> Result<(), Error> {
+        self.run_ref(checkpoint)
+    }
+
+    /// Looks through the whole file.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let result: String = self.query("PRAGMA quick_check(1)")?;
+        if result == "ok" {
+            return Ok(());
+        }
+        Err(self.unusable(&format!(
+            "it is damaged ({result}); it was left as it is. Put back a backup of the whole directory, or move the file \
+             away and try to repair it with `sqlite3 FILE .recover`"
+        )))
+    }
+
+    pub(crate) fn meta<T: rusqlite::types::FromSql>(&self, key: &str) -> Result<Option<T>, Error> {
+        self.run_ref(|connection| {
+            let query = "SELECT value FROM meta WHERE key = ?1";
+            connection.query_row(query, [key], |row| row.get(0)).optional()
+        })
+    }
+
+    pub(crate) fn set_meta(&self, key: &str, value: impl rusqlite::ToSql) -> Result<(), Error> {
+        self.run_ref(|connection| {
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![key, value]).map(drop)
+        })
+    }
+
+    /// The one value of a query.
+    pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, Error> {
+        self.run_ref(|connection| connection.query_row(sql, [], |row| row.get(0)))
+    }
+
+    /// Does something with the connection; an error names the file.
+    pub(crate) fn run<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        work(&mut self.connection).map_err(Error::in_file(&self.path))
+    }
+
+    /// The same with a shared connection.
+    pub(crate) fn run_ref<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        work(&self.connection).map_err(Error::in_file(&self.path))
+    }
+
+    pub(crate) fn unusable(&self, why: &str) -> Error {
+        Error::Unusable(self.path.clone(), why.into())
+    }
+}
+
+/// Empties the write-ahead log into the file.
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
