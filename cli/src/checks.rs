@@ -37,6 +37,9 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
     check_io_uring()?;
     let limits = CpuLimits { allowed: allowed_cpus()?, quota: cpu_quota() };
     let placement = placement::place(settings.cores.as_ref(), settings.pin, &limits)?;
+    if let Some(data) = &settings.data {
+        placement::check_allowed(&data.writer_cpus, &limits.allowed)?;
+    }
     if placement.crowded {
         info!(
             cores = placement.cpus.len(),

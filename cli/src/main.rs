@@ -4,6 +4,7 @@
 mod checks;
 mod logging;
 mod options;
+mod persistence;
 mod placement;
 mod signals;
 
@@ -11,6 +12,7 @@ use checks::Checked;
 use clap::Parser;
 use fluxion_net::server::{Server, ServerOptions};
 use options::{Options, Settings};
+use persistence::Writers;
 use signals::Signals;
 use std::fmt::Display;
 use std::io::Write;
@@ -40,12 +42,18 @@ fn main() -> ExitCode {
 
 fn run(settings: Settings) -> Result<(), String> {
     let checked = checks::run(&settings)?;
-    let signals = Signals::catch()?;
     let core_count = checked.placement.cpus.len();
-    let server = Server::start(server_options(settings, checked)).map_err(|error| error.to_string())?;
+    // Not yet caught, so a signal ends a long import or re-placement at once; the next start takes it up again.
+    let stored = settings.data.as_ref().map(|data| persistence::open(data, core_count)).transpose()?;
+    let (persistence, writers) = stored.unzip();
+    let signals = Signals::catch()?;
+    let server =
+        Server::start(server_options(settings, checked), persistence).map_err(|error| error.to_string())?;
     signals.watch(server.stopper())?;
     announce(server.address(), core_count);
-    server.join().map_err(|error| error.to_string())
+    let served = server.join().map_err(|error| error.to_string());
+    let stored = writers.map_or(Ok(()), Writers::join);
+    served.and(stored)
 }
 
 fn server_options(settings: Settings, checked: Checked) -> ServerOptions {

@@ -13,6 +13,11 @@ const SECRET_KEY_BYTES_MAX: usize = 1024;
 /// A message must hold at least one record of useful size; a larger one would hold up its core for seconds.
 const MESSAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 30;
 
+/// Shorter intervals would be one long flush; a longer one than a day is surely a mistake.
+const FLUSH_INTERVAL_RANGE: std::ops::RangeInclusive<f64> = 0.05..=86_400.0;
+/// What may wait must hold a few large messages.
+const DIRTY_BYTES_MIN: usize = 4 << 20;
+
 const EXAMPLES: &str = "\
 Examples:
   fluxiondb --secret-key dev
@@ -22,12 +27,16 @@ Examples:
   FLUXIONDB_SECRET_KEY=dev fluxiondb --bind 127.0.0.1 --port 9000
       Only for this machine; the key does not show in `ps`.
 
+  fluxiondb --secret-key dev --data /var/lib/fluxiondb
+      Keep the data in SQLite files in that directory, written every 15 seconds and
+      at the end. A fluxion.db found there is imported.
+
   fluxiondb --secret-key-file /run/secrets/fluxiondb --cores 2-5 --log-format json
       The key from a file, one core on each of the CPUs 2, 3, 4 and 5.
 
 Every flag can be given as an environment variable instead; the flag wins.
 SIGTERM or SIGINT answers what is in flight and exits with 0; a second one exits at once.
-Data lives in memory only and is gone when the server stops.";
+Without --data everything lives in memory only and is gone when the server stops.";
 
 /// An in-memory time-series database over WebSockets, one core per CPU
 #[derive(Debug, Parser)]
@@ -41,9 +50,27 @@ pub struct Options {
     #[arg(long, env = "FLUXIONDB_SECRET_KEY_FILE", value_name = "FILE")]
     secret_key_file: Option<PathBuf>,
 
-    // Taken so that it can be refused in plain words.
-    #[arg(short, long, env = "FLUXIONDB_DATA", value_name = "DIR", hide = true)]
+    /// Directory for the SQLite files, made if it isn't there [default: memory only]
+    #[arg(short, long, env = "FLUXIONDB_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// Seconds after which changes are stored at the latest: the most that a crash may cost
+    #[arg(short, long, env = "FLUXIONDB_FLUSH_INTERVAL", value_name = "SECONDS", default_value = "15",
+          value_parser = parse_flush_interval)]
+    flush_interval: Duration,
+
+    /// When a write is acknowledged: at once, or after it has been stored for good
+    #[arg(long, env = "FLUXIONDB_SYNC", value_name = "WHEN", default_value = "interval")]
+    sync: Sync,
+
+    /// CPUs for the threads that store data, a list such as `0-3,8` [default: wherever the system puts them]
+    #[arg(long, env = "FLUXIONDB_STORAGE_CPUS", value_name = "LIST", value_parser = parse_cpus)]
+    storage_cpus: Option<CpuList>,
+
+    /// Changes that may wait to be stored; above it, connections that write are not read until there is room
+    #[arg(long, env = "FLUXIONDB_MAX_DIRTY_BYTES", value_name = "SIZE", default_value = "128MiB",
+          value_parser = parse_dirty_bytes)]
+    max_dirty_bytes: usize,
 
     /// Port to listen on; 0 takes a free one and prints it
     #[arg(short, long, env = "FLUXIONDB_PORT", default_value_t = 8080)]
@@ -101,6 +128,19 @@ pub struct Options {
     log_format: LogFormat,
 }
 
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Sync {
+    /// At once; it is stored within the flush interval
+    Interval,
+    /// After it has been stored, and would survive a power failure
+    Always,
+}
+
+/// CPUs, ascending.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CpuList(Vec<usize>);
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum LogFormat {
@@ -110,10 +150,26 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where and how data is kept.
+pub struct DataSettings {
+    /// The directory of the files.
+    pub directory: PathBuf,
+    /// The longest that a change waits.
+    pub flush_interval: Duration,
+    /// Acknowledge a write when it has been stored.
+    pub sync_always: bool,
+    /// CPUs for the writers; empty for any.
+    pub writer_cpus: Vec<usize>,
+    /// Changes that may wait, over all shards.
+    pub dirty_bytes_max: usize,
+}
+
 /// Options that have been found to make sense.
 pub struct Settings {
     /// The master key.
     pub secret_key: String,
+    /// How data is kept; `None` is in memory only.
+    pub data: Option<DataSettings>,
     /// Port to listen on, 0 for any.
     pub port: u16,
     /// Address to listen on; `None` is the default.
@@ -141,15 +197,19 @@ pub struct Settings {
 impl Options {
     /// Checks what the parser can't: flags that depend on each other, and the key.
     pub fn check(self) -> Result<Settings, String> {
-        if self.data.is_some() {
-            return Err(
-                "--data is not available yet: this version keeps everything in memory, and it is gone \
-                        when the server stops. Start it without --data"
-                    .into(),
-            );
+        if self.data.is_none() && self.sync == Sync::Always {
+            return Err("--sync always stores every write, so it needs a directory: --data DIR".into());
         }
+        let data = self.data.map(|directory| DataSettings {
+            directory,
+            flush_interval: self.flush_interval,
+            sync_always: self.sync == Sync::Always,
+            writer_cpus: self.storage_cpus.map_or_else(Vec::new, |CpuList(cpus)| cpus),
+            dirty_bytes_max: self.max_dirty_bytes,
+        });
         Ok(Settings {
             secret_key: secret_key(self.secret_key, self.secret_key_file)?,
+            data,
             port: self.port,
             bind: self.bind,
             cores: self.cores,
@@ -203,6 +263,34 @@ fn parse_bind(text: &str) -> Result<IpAddr, String> {
         Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|error| error.to_string()),
         None => text.parse().map_err(|_| "not an IP address, such as 127.0.0.1 or [::1]".to_string()),
     }
+}
+
+fn parse_flush_interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 =
+        text.trim().parse().map_err(|_| "not a number of seconds, such as 15 or 0.5".to_string())?;
+    if FLUSH_INTERVAL_RANGE.contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("not between 0.05 and 86400 seconds; to have every write stored before its reply, use --sync always".into())
+    }
+}
+
+/// A list as of `--cores`, but a number alone is a CPU.
+fn parse_cpus(text: &str) -> Result<CpuList, String> {
+    let text = text.trim();
+    let list = if text.contains([',', '-']) { text.to_string() } else { format!("{text}-{text}") };
+    match Cores::parse(&list) {
+        Ok(Cores::List(cpus)) => Ok(CpuList(cpus)),
+        _ => Err("not a list of CPUs such as 0-3,8".into()),
+    }
+}
+
+fn parse_dirty_bytes(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < DIRTY_BYTES_MIN {
+        return Err(format!("{bytes} bytes is less than 4MiB"));
+    }
+    Ok(bytes)
 }
 
 fn parse_message_bytes(text: &str) -> Result<usize, String> {
@@ -318,9 +406,28 @@ mod tests {
     }
 
     #[test]
-    fn a_data_directory_is_refused() {
-        let error = parse(&["-s", "k", "--data", "/tmp/x"]).unwrap().check().err().unwrap();
-        assert!(error.contains("memory"), "{error}");
+    fn data_flags() {
+        let data = |arguments: &[&str]| {
+            let all: Vec<&str> = ["-s", "k"].iter().chain(arguments).copied().collect();
+            parse(&all)
+                .map_err(|error| error.to_string())
+                .and_then(Options::check)
+                .map(|settings| settings.data)
+        };
+        assert!(data(&[]).unwrap().is_none());
+        let settings = data(&["-d", "/tmp/x", "-f", "0.5", "--storage-cpus", "1"]).unwrap().unwrap();
+        assert_eq!(settings.flush_interval, Duration::from_millis(500));
+        assert_eq!((settings.sync_always, settings.writer_cpus), (false, vec![1]));
+        assert_eq!(settings.dirty_bytes_max, 128 << 20);
+        let settings =
+            data(&["-d", "/tmp/x", "--sync", "always", "--storage-cpus", "0-1,3"]).unwrap().unwrap();
+        assert_eq!((settings.sync_always, settings.writer_cpus), (true, vec![0, 1, 3]));
+        assert!(data(&["--sync", "always"]).err().unwrap().contains("--data"));
+        for wrong in
+            [["-f", "0"], ["-f", "x"], ["-f", "86401"], ["--storage-cpus", "a"], ["--max-dirty-bytes", "1m"]]
+        {
+            assert!(data(&wrong).err().unwrap().contains(wrong[1]), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -332,7 +439,7 @@ mod tests {
             ["--cores", "0"],
             ["--max-message-bytes", "10"],
             ["--log-format", "xml"],
-            ["--flush-interval", "5"],
+            ["--flush-interval", "0"],
         ] {
             assert!(parse(&arguments).is_err(), "{arguments:?}");
         }

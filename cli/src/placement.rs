@@ -71,6 +71,14 @@ impl Cores {
     }
 }
 
+/// Whether this process may use all of these CPUs.
+pub fn check_allowed(cpus: &[usize], allowed: &[usize]) -> Result<(), String> {
+    match cpus.iter().find(|cpu| !allowed.contains(cpu)) {
+        Some(cpu) => Err(not_allowed(*cpu, allowed)),
+        None => Ok(()),
+    }
+}
+
 /// Chooses a CPU for each core.
 pub fn place(cores: Option<&Cores>, pin: bool, limits: &CpuLimits) -> Result<CorePlacement, String> {
     let allowed = &limits.allowed;
@@ -79,10 +87,10 @@ pub fn place(cores: Option<&Cores>, pin: bool, limits: &CpuLimits) -> Result<Cor
         None => allowed.iter().copied().take(usable).collect(),
         Some(Cores::Count(count)) if *count <= allowed.len() => allowed[..*count].to_vec(),
         Some(Cores::Count(count)) => return Ok(CorePlacement { cpus: vec![None; *count], crowded: true }),
-        Some(Cores::List(list)) => match list.iter().find(|cpu| !allowed.contains(cpu)) {
-            Some(cpu) => return Err(not_allowed(*cpu, allowed)),
-            None => list.clone(),
-        },
+        Some(Cores::List(list)) => {
+            check_allowed(list, allowed)?;
+            list.clone()
+        }
     };
     if chosen.is_empty() {
         return Err("this process may not use any CPU".into());

@@ -74,7 +74,10 @@ async fn greet(core: &Rc<Core>, stream: &mut TcpStream, ip: IpAddr) -> io::Resul
     let (used, handshake) = loop {
         let refusal = match handshake::read_request(&received) {
             Ok(Some((used, Outcome::Upgrade(handshake)))) => break (used, handshake),
-            Ok(Some((_, Outcome::Health))) => handshake::refusal(200, "ok"),
+            Ok(Some((_, Outcome::Health))) => match core.refuses_writes() {
+                None => handshake::refusal(200, "ok"),
+                Some(why) => handshake::refusal(503, &requests::refused(&why)),
+            },
             Ok(None) => {
                 let mut chunk = [0; 2048];
                 let count = stream.read(&mut chunk).await?;
@@ -243,11 +246,7 @@ impl Connection {
     /// Executes the complete messages in the connection's own buffer.
     fn use_received(&mut self) -> Progress {
         if self.received.is_empty() {
-            return if self.link.borrow().admits() || self.closing() {
-                Progress::Drained
-            } else {
-                Progress::Full
-            };
+            return if self.admits() || self.closing() { Progress::Drained } else { Progress::Full };
         }
         let mut buffer = std::mem::take(&mut self.received);
         let count = buffer.len();
@@ -263,6 +262,12 @@ impl Connection {
         progress
     }
 
+    /// Whether a further message may be read and executed.
+    fn admits(&self) -> bool {
+        let link = self.link.borrow();
+        link.admits() && !(link.writes && self.core.holds_writers_back())
+    }
+
     fn closing(&self) -> bool {
         self.link.borrow().closing != Closing::No
     }
@@ -275,8 +280,7 @@ impl Connection {
         }
         let mut used = 0;
         while used < count {
-            let closing = self.link.borrow().closing;
-            if closing == Closing::No && !self.link.borrow().admits() {
+            if !self.closing() && !self.admits() {
                 return (used, Progress::Full);
             }
             match self.reader.next(&mut buffer[used..count], &limits) {

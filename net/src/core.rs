@@ -6,7 +6,9 @@
 
 use crate::decode::Decoder;
 use crate::gather::{Answer, Gatherings, Part};
+use crate::journal::JournalOptions;
 use crate::key_changes::KeyChanges;
+use crate::keys::Scope;
 use crate::keys::{KeyChange, KeyTable};
 use crate::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, MAILBOX_BATCH, READ_BYTES, STOP_TIMEOUT};
 use crate::link::{Identity, Link};
@@ -15,8 +17,10 @@ use crate::message::{CoreIndex, LinkAddress, Message, ReadingId, Ticket};
 use crate::readings::Readings;
 use crate::requests;
 use crate::server::ServerOptions;
+use crate::storing::Storing;
 use crate::turn::{self, Turn};
-use fluxion_engine::{LogMode, Shard};
+use crossbeam_channel::Sender;
+use fluxion_engine::{Batch, Shard};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +39,16 @@ pub struct Shared {
     pub active_cores: AtomicUsize,
 }
 
+/// What a core begins with.
+pub struct Stored {
+    /// The shard, filled.
+    pub shard: Shard,
+    /// Where its changes go.
+    pub journal: Option<(JournalOptions, Sender<Batch>)>,
+    /// The API keys besides the master key.
+    pub api_keys: Arc<[(String, Scope)]>,
+}
+
 /// A slot of the connection list.
 #[derive(Default)]
 struct Slot {
@@ -48,6 +62,7 @@ pub struct Core {
     pub(crate) options: Arc<ServerOptions>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) shard: RefCell<Shard>,
+    pub(crate) storing: Storing,
     pub(crate) decoder: RefCell<Decoder>,
     pub(crate) keys: RefCell<KeyTable>,
     pub(crate) key_changes: RefCell<KeyChanges>,
@@ -64,14 +79,17 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty core.
-    pub fn new(index: CoreIndex, options: Arc<ServerOptions>, shared: Arc<Shared>) -> Core {
+    /// A core without connections.
+    pub fn new(index: CoreIndex, options: Arc<ServerOptions>, shared: Arc<Shared>, stored: Stored) -> Core {
         let core_count = shared.mailboxes.len();
+        let mut keys = KeyTable::new(&options.master_key);
+        stored.api_keys.iter().for_each(|(secret, scope)| keys.restore(secret, *scope));
         Core {
             index,
-            keys: RefCell::new(KeyTable::new(&options.master_key)),
+            keys: RefCell::new(keys),
             key_changes: RefCell::default(),
-            shard: RefCell::new(Shard::new(LogMode::Off)),
+            shard: RefCell::new(stored.shard),
+            storing: Storing::new(core_count, stored.journal),
             decoder: RefCell::default(),
             gatherings: RefCell::default(),
             readings: RefCell::new(Readings::new(index)),
@@ -103,8 +121,9 @@ impl Core {
         self.to_kick[to].set(true);
     }
 
-    /// Wakes the cores and connections that something was left for. Once after each burst of work.
+    /// Hands changes over, and wakes the cores and connections that something was left for. Once after each burst of work.
     pub fn flush(&self) {
+        self.tend_journal();
         for (mailbox, kick) in self.shared.mailboxes.iter().zip(&self.to_kick) {
             if kick.replace(false) {
                 mailbox.kick();
@@ -189,7 +208,9 @@ impl Core {
 
     fn handle(&self, message: Message) {
         match message {
-            Message::Execute { ticket, id, packet } => requests::execute_for(self, ticket, id, &packet),
+            Message::Execute { ticket, id, packet } => {
+                requests::execute_for(self, ticket, id, &packet.request())
+            }
             Message::Reply { ticket, payload, rest } => self.take_reply(ticket, payload, rest),
             Message::Pull(reading) | Message::Continue(reading) => self.advance(reading),
             Message::Piece { link, reading, payload, last } => self.take_piece(link, reading, payload, last),
@@ -205,6 +226,9 @@ impl Core {
                 self.post(0, Message::KeyChangeApplied(number));
             }
             Message::KeyChangeApplied(number) => KeyChanges::applied(self, number),
+            Message::Committed => self.committed(),
+            Message::CommitFailed(why) => self.commit_failed(why),
+            Message::Storage { core, state } => self.storage_is(core, state),
             Message::Stop => self.stop(),
             Message::CoreDone => {}
         }
@@ -256,7 +280,8 @@ impl Core {
         }
     }
 
-    fn wake_later(&self, link: Option<Rc<RefCell<Link>>>) {
+    /// Wakes a connection with the next flush.
+    pub fn wake_later(&self, link: Option<Rc<RefCell<Link>>>) {
         let mut to_wake = self.to_wake.borrow_mut();
         if let Some(link) = link
             && !to_wake.last().is_some_and(|last| Rc::ptr_eq(last, &link))
@@ -322,6 +347,9 @@ impl Core {
             let age = now.saturating_duration_since(link.identity.since);
             if overdue || unanswered_close {
                 link.dead = true;
+            } else if link.writes && self.holds_writers_back() {
+                // It is this core that doesn't listen.
+                continue;
             } else if silent > idle {
                 debug!(ip = %link.identity.ip, "dropped: silent for too long");
                 link.dead = true;

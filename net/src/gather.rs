@@ -15,7 +15,7 @@ pub enum Shape {
     List(&'static str),
 }
 
-/// A part of an answer: its bytes, or the first of them.
+/// A part of an answer: its bytes, or the first of them. That of an acknowledgement is empty, or says what is wrong.
 pub struct Part {
     /// The bytes.
     pub payload: Vec<u8>,
@@ -31,6 +31,8 @@ pub struct Gathering {
     pub shape: Shape,
     parts: Vec<Part>,
     missing: usize,
+    /// What went wrong with a part of an acknowledgement.
+    failure: Option<Vec<u8>>,
 }
 
 /// The gatherings of one core.
@@ -54,7 +56,8 @@ impl Gatherings {
         assert!(part_count > 0);
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
-        let gathering = Gathering { id: id.into(), shape, parts: Vec::new(), missing: part_count };
+        let gathering =
+            Gathering { id: id.into(), shape, parts: Vec::new(), missing: part_count, failure: None };
         let clash = self.open.insert(number, gathering);
         assert!(clash.is_none());
         number
@@ -65,6 +68,8 @@ impl Gatherings {
         let gathering = self.open.get_mut(&number)?;
         if gathering.shape != Shape::Acknowledgement {
             gathering.parts.push(part);
+        } else if !part.payload.is_empty() {
+            gathering.failure = Some(part.payload);
         }
         gathering.missing -= 1;
         if gathering.missing > 0 { None } else { self.open.remove(&number) }
@@ -79,6 +84,9 @@ impl Gathering {
 
     /// Makes the reply.
     pub fn answer(self) -> Answer {
+        if let Some(wrong) = &self.failure {
+            return Answer::Whole(crate::requests::error_reply(&self.id, &String::from_utf8_lossy(wrong)));
+        }
         let mut head = Vec::new();
         crate::requests::put_id(&mut head, &self.id);
         let Shape::List(member) = self.shape else {
@@ -152,5 +160,15 @@ mod tests {
         let Some(done) = gatherings.add(number, part(b"")) else { panic!("all parts are there") };
         let Answer::Whole(text) = done.answer() else { panic!("it has no parts") };
         assert_eq!(text, br#"{"id":"i"}"#);
+    }
+
+    #[test]
+    fn an_acknowledgement_with_a_failed_part_is_an_error() {
+        let mut gatherings = Gatherings::default();
+        let number = gatherings.open("i", Shape::Acknowledgement, 2);
+        assert!(gatherings.add(number, part(b"disk full")).is_none());
+        let Some(done) = gatherings.add(number, part(b"")) else { panic!("all parts are there") };
+        let Answer::Whole(text) = done.answer() else { panic!("it has no parts") };
+        assert_eq!(text, br#"{"id":"i","error":"disk full"}"#);
     }
 }

@@ -1,16 +1,17 @@
 //! Changes of API keys. Core 0 decides each, applies it, sends it to every other core, and answers the
-//! client when all have applied it: from then on it holds for every connection.
+//! client when all have applied it and it is stored: from then on it holds for every connection, and after a crash.
 
 use crate::core::Core;
 use crate::decode::KeyAction;
 use crate::keys::{KeyChange, Scope};
 use crate::message::{Message, Ticket};
-use crate::requests::{error_reply, put_id};
-use fluxion_engine::escape_json;
+use crate::requests::{self, error_reply, put_id};
+use fluxion_engine::{Change, escape_json};
 use hashbrown::HashMap;
 
 struct Pending {
     ticket: Ticket,
+    id: Box<str>,
     payload: Vec<u8>,
     missing: usize,
 }
@@ -25,33 +26,17 @@ pub struct KeyChanges {
 impl KeyChanges {
     /// Carries out a `keys` request, on core 0.
     pub fn manage(core: &Core, ticket: Ticket, id: &str, action: KeyAction) {
-        let decided = match &action {
-            KeyAction::List => {
-                let payload = list(core, id);
-                return core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
-            }
-            KeyAction::Add { key, scope } => core.keys.borrow_mut().add(key, scope),
-            KeyAction::Remove { key } => core.keys.borrow().remove(key),
+        let answer = |payload| core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
+        let refused = core.refuses_writes().map(|why| requests::refused(&why));
+        let decided = match (&action, refused) {
+            (KeyAction::List, _) => return answer(list(core, id)),
+            (_, Some(wrong)) => return answer(error_reply(id, &wrong)),
+            (KeyAction::Add { key, scope }, None) => core.keys.borrow_mut().add(key, scope),
+            (KeyAction::Remove { key }, None) => core.keys.borrow().remove(key),
         };
-        let change = match decided {
-            Ok(change) => change,
-            Err(wrong) => {
-                let payload = error_reply(id, wrong);
-                return core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
-            }
-        };
-        let payload = acknowledgement(id, &change);
-        core.apply_key_change(&change);
-        let mut changes = core.key_changes.borrow_mut();
-        let number = changes.next_number;
-        changes.next_number += 1;
-        let missing = core.core_count() - 1;
-        if missing == 0 {
-            return core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
-        }
-        changes.pending.insert(number, Pending { ticket, payload, missing });
-        for other in 1..core.core_count() {
-            core.post(other, Message::ApplyKeyChange { number, change: change.clone() });
+        match decided {
+            Ok(change) => begin(core, ticket, id, &action, change),
+            Err(wrong) => answer(error_reply(id, wrong)),
         }
     }
 
@@ -65,6 +50,46 @@ impl KeyChanges {
         {
             core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
         }
+    }
+
+    /// Answers that a change, which holds by now, could not be stored.
+    pub fn failed(core: &Core, number: u64, wrong: &str) {
+        if let Some(Pending { ticket, id, .. }) = core.key_changes.borrow_mut().pending.remove(&number) {
+            let payload = error_reply(&id, wrong);
+            core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
+        }
+    }
+}
+
+fn begin(core: &Core, ticket: Ticket, id: &str, action: &KeyAction, change: KeyChange) {
+    let number = {
+        let mut changes = core.key_changes.borrow_mut();
+        let number = changes.next_number;
+        changes.next_number += 1;
+        // The other cores, and the storage.
+        let pending = Pending {
+            ticket,
+            payload: acknowledgement(id, &change),
+            id: id.into(),
+            missing: core.core_count(),
+        };
+        changes.pending.insert(number, pending);
+        number
+    };
+    core.apply_key_change(&change);
+    for to in 1..core.core_count() {
+        core.post(to, Message::ApplyKeyChange { number, change: change.clone() });
+    }
+    let stored = match (action, &change) {
+        (KeyAction::Remove { key }, _) => core.store_key_change(number, Change::RemoveApiKey { key }),
+        (_, KeyChange::Set(key)) => {
+            let scope = key.scope.name();
+            core.store_key_change(number, Change::SetApiKey { key: &key.secret, scope })
+        }
+        _ => unreachable!("an action is to list, to add or to remove"),
+    };
+    if !stored {
+        KeyChanges::applied(core, number);
     }
 }
 

@@ -87,6 +87,15 @@ impl KeyTable {
         table
     }
 
+    /// Adds a key that was stored earlier; the master key stays what it is.
+    pub fn restore(&mut self, secret: &str, scope: Scope) {
+        if self.find(secret).is_none() {
+            let id = KeyId(self.next_id);
+            self.next_id += 1;
+            self.apply(&KeyChange::Set(Key { id, scope, secret: secret.into() }));
+        }
+    }
+
     /// The key with this secret.
     pub fn find(&self, secret: &str) -> Option<&Key> {
         let hash = self.hasher.hash_one(secret);

@@ -5,6 +5,7 @@
 pub mod decode;
 pub mod frame;
 pub mod handshake;
+pub mod journal;
 pub mod keys;
 pub mod limits;
 pub mod mailbox;
@@ -18,4 +19,5 @@ mod link;
 mod message;
 mod readings;
 mod requests;
+mod storing;
 mod turn;

@@ -68,6 +68,8 @@ pub struct Link {
     queued_bytes: usize,
     in_flight: usize,
     reserved_bytes: usize,
+    /// It has sent a mutation: it is not read while a shard has fallen behind.
+    pub writes: bool,
     /// How it ends.
     pub closing: Closing,
     /// When the last bytes came from the peer.
@@ -96,6 +98,7 @@ impl Link {
             queued_bytes: 0,
             in_flight: 0,
             reserved_bytes: 0,
+            writes: false,
             closing: Closing::No,
             pinged: false,
             dead: false,

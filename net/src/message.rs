@@ -2,8 +2,10 @@
 //! once, by the core that received it.
 
 use crate::decode::KeyAction;
+use crate::journal::StorageState;
 use crate::keys::KeyChange;
 use fluxion_engine::Packet;
+use std::sync::Arc;
 
 /// The index of a core, which is also its shard's.
 pub type CoreIndex = usize;
@@ -93,6 +95,17 @@ pub enum Message {
     },
     /// To core 0: a core has applied the change.
     KeyChangeApplied(u64),
+    /// From the writer: the batch is stored.
+    Committed,
+    /// From the writer: the batch could not be stored for this reason, and will be tried again.
+    CommitFailed(Arc<str>),
+    /// How the storage of a shard is doing from now on.
+    Storage {
+        /// Whose.
+        core: CoreIndex,
+        /// How.
+        state: StorageState,
+    },
     /// Stop accepting, answer what is in flight, close, end.
     Stop,
     /// Look again whether all cores are done.

@@ -27,6 +27,11 @@ pub fn put_id(out: &mut Vec<u8>, id: &str) {
     out.push(b'"');
 }
 
+/// What a client is told when nothing can be stored.
+pub fn refused(why: &str) -> String {
+    format!("writes are refused until changes can be stored again: {why}")
+}
+
 /// A whole reply that says what is wrong.
 pub fn error_reply(id: &str, wrong: &str) -> Vec<u8> {
     let mut out = Vec::new();
@@ -96,6 +101,12 @@ enum Route<'a> {
 }
 
 fn route(core: &Core, link: &mut Link, id: &str, request: Request<&str>) {
+    if mutates(&request) {
+        link.writes = true;
+        if let Some(why) = core.refuses_writes() {
+            return link.send(error_reply(id, &refused(&why)));
+        }
+    }
     match find_route(core.core_count(), &request) {
         Route::One(index) if index == core.index => execute_here(core, link, id, &request),
         Route::One(index) => {
@@ -107,11 +118,11 @@ fn route(core: &Core, link: &mut Link, id: &str, request: Request<&str>) {
             let number = core.gatherings.borrow_mut().open(id, shape, parts.len());
             for (index, part) in parts {
                 let ticket = begin(link, Some(number), reserve_for(&part));
-                let packet = Packet::new(&part);
                 if index == core.index {
                     // Not by mail: what comes next may be executed here at once, and must not overtake it.
-                    execute_for(core, ticket, None, &packet);
+                    execute_for(core, ticket, None, &part);
                 } else {
+                    let packet = Packet::new(&part);
                     core.post(index, Message::Execute { ticket, id: None, packet });
                 }
             }
@@ -179,15 +190,25 @@ fn split<'a, T: Copy>(
 
 /// What a request on another core may add to what this connection has to take.
 fn reserve_for(request: &Request<&str>) -> usize {
+    if mutates(request) { SMALL_REPLY_BYTES } else { PIECE_BYTES }
+}
+
+fn mutates(request: &Request<&str>) -> bool {
     match request {
+        Request::Insert(_)
+        | Request::DeleteDocument { .. }
+        | Request::DeleteCollection { .. }
+        | Request::DeleteRecords(_)
+        | Request::DeleteRange { .. }
+        | Request::SetValue { .. }
+        | Request::RemoveValue { .. } => true,
         Request::Latest { .. }
         | Request::History { .. }
         | Request::Collections
         | Request::GetValue { .. }
         | Request::MatchValues { .. }
         | Request::AllValues { .. }
-        | Request::Keys { .. } => PIECE_BYTES,
-        _ => SMALL_REPLY_BYTES,
+        | Request::Keys { .. } => false,
     }
 }
 
@@ -200,6 +221,10 @@ fn deletes(request: &Request<&str>) -> bool {
 
 /// Executes on this core's shard, for a connection of this core: the reply is encoded in its send buffer.
 fn execute_here(core: &Core, link: &mut Link, id: &str, request: &Request<&str>) {
+    if mutates(request) && core.holds_replies() {
+        let ticket = begin(link, None, SMALL_REPLY_BYTES);
+        return execute_for(core, ticket, Some(id.into()), request);
+    }
     let reserved = match request {
         Request::Insert(_) | Request::SetValue { .. } => SHORT_HEADER_BYTES,
         _ => LONG_HEADER_BYTES,
@@ -255,35 +280,53 @@ fn execute(core: &Core, link: &mut Link, id: &str, request: &Request<&str>, out:
     }
 }
 
-/// Executes for a connection of another core, or a part for one that gathers.
-pub fn execute_for(core: &Core, ticket: Ticket, id: Option<Box<str>>, packet: &Packet) {
-    let request = packet.request();
+/// Executes for a connection of another core, a part for one that gathers, or what is acknowledged later. Without an
+/// id the answer is a part: of an acknowledgement nothing, or what is wrong.
+pub fn execute_for(core: &Core, ticket: Ticket, id: Option<Box<str>>, request: &Request<&str>) {
+    let executed = match core.refuses_writes().filter(|_| mutates(request)) {
+        Some(why) => Err(refused(&why)),
+        None => execute_into(core, ticket, id.as_deref(), request),
+    };
+    let payload = match executed {
+        Ok(None) => return,
+        Ok(Some(_)) if mutates(request) && core.holds_replies() => {
+            return core.acknowledge_when_stored(ticket, id);
+        }
+        Ok(Some(payload)) => payload,
+        Err(wrong) => id.map_or_else(|| wrong.clone().into_bytes(), |id| error_reply(&id, &wrong)),
+    };
+    core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
+}
+
+/// Gives the reply; none if it is long, then a reading was opened that sends it.
+fn execute_into(
+    core: &Core,
+    ticket: Ticket,
+    id: Option<&str>,
+    request: &Request<&str>,
+) -> Result<Option<Vec<u8>>, String> {
     let mut payload = Vec::new();
     let mut body = 0;
-    if let Some(id) = &id {
+    if let Some(id) = id {
         put_id(&mut payload, id);
         body = payload.len();
         payload.push(b',');
     }
-    let executed = core.shard.borrow_mut().execute(&request, &mut payload);
-    if deletes(&request) {
+    let executed = core.shard.borrow_mut().execute(request, &mut payload);
+    if deletes(request) {
         core.garbage_was_made();
     }
     let suffix: &'static [u8] = if id.is_some() { b"}" } else { b"" };
-    match executed {
-        Ok(None) => {
-            if id.is_some() && payload.len() == body + 1 {
-                payload.truncate(body);
-            }
-            payload.extend_from_slice(suffix);
-        }
-        Ok(Some(cursor)) => {
-            let reading = core.readings.borrow_mut().open(cursor, payload, ticket, suffix);
-            return core.advance(reading);
-        }
-        Err(wrong) => payload = error_reply(id.as_deref().unwrap_or_default(), &wrong.to_string()),
+    if let Some(cursor) = executed.map_err(|wrong| wrong.to_string())? {
+        let reading = core.readings.borrow_mut().open(cursor, payload, ticket, suffix);
+        core.advance(reading);
+        return Ok(None);
     }
-    core.post(ticket.link.core, Message::Reply { ticket, payload, rest: None });
+    if id.is_some() && payload.len() == body + 1 {
+        payload.truncate(body);
+    }
+    payload.extend_from_slice(suffix);
+    Ok(Some(payload))
 }
 
 fn ask_all_for_connections(core: &Core, link: &mut Link, id: &str) {

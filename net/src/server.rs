@@ -2,11 +2,16 @@
 //! flight, closes its connections, and goes on serving the other cores' messages until none has a connection.
 
 use crate::connection;
-use crate::core::{Core, Shared};
+pub(crate) use crate::core::Shared;
+use crate::core::{Core, Stored};
 use crate::handshake;
+use crate::journal::{JournalOptions, LoadShard, Reporter, StoredShard};
+use crate::keys::Scope;
 use crate::limits::ACCEPT_PAUSE;
 use crate::mailbox::Mailbox;
 use crate::message::Message;
+use crossbeam_channel::Sender;
+use fluxion_engine::{Batch, LogMode, Shard};
 use futures_lite::AsyncWriteExt;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
@@ -46,12 +51,15 @@ pub enum ServerError {
     Listen(SocketAddr, String),
     /// A core's thread could not be started or has failed.
     Core(usize, String),
+    /// The data of a shard can't be read, or its writer can't be started.
+    Storage(String),
 }
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerError::Listen(address, why) => write!(f, "can't listen on {address}: {why}"),
+            ServerError::Storage(why) => f.write_str(why),
             ServerError::Core(index, why) => write!(f, "core {index} failed: {why}"),
         }
     }
@@ -59,11 +67,27 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
+impl ServerError {
+    fn ended() -> ServerError {
+        ServerError::Storage("a core's thread ended while starting".into())
+    }
+}
+
 /// A running server.
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     threads: Vec<ExecutorJoinHandle<()>>,
+}
+
+/// How data outlives the server.
+pub struct Persistence {
+    /// When changes are stored.
+    pub journal: JournalOptions,
+    /// One a core.
+    pub shards: Vec<StoredShard>,
+    /// The API keys that were stored.
+    pub api_keys: Vec<(String, Scope)>,
 }
 
 /// Ends a server, from any thread.
@@ -81,19 +105,27 @@ impl Stopper {
 }
 
 impl Server {
-    /// Starts all cores; when this returns they listen.
-    pub fn start(options: ServerOptions) -> Result<Server, ServerError> {
+    /// Loads all shards, each on its own core, and starts listening. Without `persistence` data lives in memory only.
+    pub fn start(options: ServerOptions, persistence: Option<Persistence>) -> Result<Server, ServerError> {
         let core_count = options.cpus.len();
         let shared = Arc::new(Shared {
             mailboxes: (0..core_count).map(|_| Mailbox::default()).collect(),
             connection_count: AtomicUsize::new(0),
             active_cores: AtomicUsize::new(core_count),
         });
+        let sources = Source::all(&shared, persistence)?;
         let options = Arc::new(options);
+        let mut starting = Vec::new();
+        for (index, source) in sources.into_iter().enumerate() {
+            starting.push(StartingCore::spawn(index, source, options.clone(), shared.clone())?);
+        }
+        for core in &starting {
+            core.wait_until_loaded()?;
+        }
         let mut server = Server { address: options.address, shared, threads: Vec::new() };
-        for index in 0..core_count {
+        for (index, core) in starting.into_iter().enumerate() {
             // The first core finds the port when it is 0; the others join it there.
-            match start_core(index, server.address, options.clone(), server.shared.clone()) {
+            match core.listen(server.address) {
                 Ok((thread, address)) => {
                     server.address = address;
                     server.threads.push(thread);
@@ -136,37 +168,102 @@ const PREEMPT_INTERVAL: Duration = Duration::from_secs(3600);
 const IO_MEMORY_BYTES: usize = 64 << 10;
 const RING_DEPTH: usize = 1024;
 
-fn start_core(
-    index: usize,
-    address: SocketAddr,
-    options: Arc<ServerOptions>,
-    shared: Arc<Shared>,
-) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
-    let placement = options.cpus[index].map_or(Placement::Unbound, Placement::Fixed);
-    let mut builder = LocalExecutorBuilder::new(placement)
-        .name(&format!("core-{index}"))
-        .io_memory(IO_MEMORY_BYTES)
-        .ring_depth(RING_DEPTH)
-        .preempt_timer(PREEMPT_INTERVAL);
-    if options.cpus[index].is_some() && !options.spin.is_zero() {
-        builder = builder.spin_before_park(options.spin);
+/// Where a core's data comes from and goes to.
+struct Source {
+    load: Option<LoadShard>,
+    journal: Option<(JournalOptions, Sender<Batch>)>,
+    api_keys: Arc<[(String, Scope)]>,
+}
+
+impl Source {
+    /// One for each core, with its writer started.
+    fn all(shared: &Arc<Shared>, persistence: Option<Persistence>) -> Result<Vec<Source>, ServerError> {
+        let Some(Persistence { journal, shards, api_keys }) = persistence else {
+            let none = || Source { load: None, journal: None, api_keys: Arc::default() };
+            return Ok(shared.mailboxes.iter().map(|_| none()).collect());
+        };
+        assert_eq!(shards.len(), shared.mailboxes.len());
+        let api_keys: Arc<[_]> = api_keys.into();
+        let source = |(core, shard): (usize, StoredShard)| {
+            let reporter = Reporter { shared: shared.clone(), core };
+            let sender = (shard.start)(reporter).map_err(ServerError::Storage)?;
+            Ok(Source {
+                load: Some(shard.load),
+                journal: Some((journal, sender)),
+                api_keys: api_keys.clone(),
+            })
+        };
+        shards.into_iter().enumerate().map(source).collect()
     }
-    let (report, started) = mpsc::channel();
-    let thread = builder
-        .spawn(move || async move {
+
+    fn fill(self) -> Result<Stored, ServerError> {
+        let mut shard = Shard::new(LogMode::Off);
+        if let Some(load) = self.load {
+            load(&mut shard).map_err(ServerError::Storage)?;
+            shard.start_log();
+        }
+        Ok(Stored { shard, journal: self.journal, api_keys: self.api_keys })
+    }
+}
+
+/// A core whose thread has been started. Dropped before it listens, it ends by itself.
+struct StartingCore {
+    thread: ExecutorJoinHandle<()>,
+    loaded: mpsc::Receiver<Result<(), ServerError>>,
+    address: mpsc::Sender<SocketAddr>,
+    listening: mpsc::Receiver<Result<SocketAddr, ServerError>>,
+}
+
+impl StartingCore {
+    fn spawn(
+        index: usize,
+        source: Source,
+        options: Arc<ServerOptions>,
+        shared: Arc<Shared>,
+    ) -> Result<StartingCore, ServerError> {
+        let placement = options.cpus[index].map_or(Placement::Unbound, Placement::Fixed);
+        let mut builder = LocalExecutorBuilder::new(placement)
+            .name(&format!("core-{index}"))
+            .io_memory(IO_MEMORY_BYTES)
+            .ring_depth(RING_DEPTH)
+            .preempt_timer(PREEMPT_INTERVAL);
+        if options.cpus[index].is_some() && !options.spin.is_zero() {
+            builder = builder.spin_before_park(options.spin);
+        }
+        let (report_loaded, loaded) = mpsc::channel();
+        let (address, addresses) = mpsc::channel();
+        let (report_listening, listening) = mpsc::channel();
+        let run = move || async move {
+            let stored = match source.fill() {
+                Ok(stored) => stored,
+                Err(error) => return drop(report_loaded.send(Err(error))),
+            };
+            let _ = report_loaded.send(Ok(()));
+            // Nothing else runs on this thread yet, so it may wait; the sender is gone if another core failed.
+            let Ok(address) = addresses.recv() else { return };
             match TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
                 Ok((address, listener)) => {
-                    let _ = report.send(Ok(address));
-                    run_core(Rc::new(Core::new(index, options, shared)), listener).await;
+                    let _ = report_listening.send(Ok(address));
+                    run_core(Rc::new(Core::new(index, options, shared, stored)), listener).await;
                 }
                 Err(error) => {
-                    let _ = report.send(Err(ServerError::Listen(address, error.to_string())));
+                    let _ = report_listening.send(Err(ServerError::Listen(address, error.to_string())));
                 }
             }
-        })
-        .map_err(|error| ServerError::Core(index, error.to_string()))?;
-    let gone = || Err(ServerError::Core(index, "its thread ended while starting".into()));
-    started.recv().unwrap_or_else(|_| gone()).map(|address| (thread, address))
+        };
+        let thread = builder.spawn(run).map_err(|error| ServerError::Core(index, error.to_string()))?;
+        Ok(StartingCore { thread, loaded, address, listening })
+    }
+
+    fn wait_until_loaded(&self) -> Result<(), ServerError> {
+        self.loaded.recv().unwrap_or_else(|_| Err(ServerError::ended()))
+    }
+
+    fn listen(self, address: SocketAddr) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
+        let _ = self.address.send(address);
+        let address = self.listening.recv().unwrap_or_else(|_| Err(ServerError::ended()))?;
+        Ok((self.thread, address))
+    }
 }
 
 async fn run_core(core: Rc<Core>, listener: TcpListener) {
@@ -175,6 +272,12 @@ async fn run_core(core: Rc<Core>, listener: TcpListener) {
     core.carry_out_messages(Core::stopping).await;
     glommio::spawn_local(end(core.clone(), accepting)).detach();
     core.carry_out_messages(Core::finished).await;
+    // Only now can no core change this shard any more.
+    core.begin_last_flush();
+    if !core.last_flush_is_over() {
+        core.carry_out_messages(Core::last_flush_is_over).await;
+    }
+    core.close_journal();
     core.shared.mailboxes[core.index].close();
 }
 
@@ -215,7 +318,9 @@ async fn serve_counted(core: Rc<Core>, mut stream: TcpStream, peer: SocketAddr) 
 async fn keep_time(core: Rc<Core>) {
     const TICK_MIN: Duration = Duration::from_millis(20);
     const TICK_MAX: Duration = Duration::from_secs(1);
-    let tick = (core.options.idle_timeout / 8).clamp(TICK_MIN, TICK_MAX);
+    let shortest =
+        core.flush_interval().map_or(core.options.idle_timeout, |flush| flush.min(core.options.idle_timeout));
+    let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
     loop {
         Timer::new(tick).await;
         core.sweep(Instant::now());

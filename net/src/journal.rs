@@ -1,0 +1,339 @@
+//! What one core has changed and its writer has not stored yet, and the replies that wait for that.
+//!
+//! The protocol between a core and its writer:
+//! 1. Changes collect in the shard's dirty log. The core hands them over as one batch; until that is answered it hands
+//!    over no other, so what arrives meanwhile is the next batch (group commit).
+//! 2. The writer answers each batch once with `Committed`, and before that with `CommitFailed` as often as it tried
+//!    in vain. A failed batch stays with the writer; writes are refused until it is stored.
+//! 3. More waiting bytes than the cap make the shard fall behind: then no core reads from connections that write.
+//! 4. At the end the core hands over what is left, waits for the answer, and drops the sender: that ends the writer.
+
+use crate::message::{CoreIndex, Message, Ticket};
+use crate::server::Shared;
+use crossbeam_channel::Sender;
+use fluxion_engine::{Batch, Shard};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// When changes are stored, and how many may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalOptions {
+    /// Replies to mutations leave after these have been stored.
+    pub sync_always: bool,
+    /// The longest that a change waits before it is handed over.
+    pub flush_interval: Duration,
+    /// Bytes of changes that are handed over before the interval has passed.
+    pub batch_bytes: usize,
+    /// Bytes of changes above which a shard has fallen behind.
+    pub waiting_bytes_max: usize,
+}
+
+/// Starts a writer, given how to answer; what it gives takes the batches.
+pub type StartWriter = Box<dyn FnOnce(Reporter) -> Result<Sender<Batch>, String>>;
+/// Fills a shard with what was stored, on the core's own thread.
+pub type LoadShard = Box<dyn FnOnce(&mut Shard) -> Result<(), String> + Send>;
+
+/// How one shard is loaded and stored.
+pub struct StoredShard {
+    /// Called first.
+    pub start: StartWriter,
+    /// Called before the core serves.
+    pub load: LoadShard,
+}
+
+/// What a writer answers a core with, from any thread.
+#[derive(Clone)]
+pub struct Reporter {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) core: CoreIndex,
+}
+
+impl Reporter {
+    /// The batch is stored.
+    pub fn committed(&self) {
+        self.report(Message::Committed);
+    }
+
+    /// The batch could not be stored; it is kept, and will be tried again.
+    pub fn failed(&self, why: String) {
+        self.report(Message::CommitFailed(why.into()));
+    }
+
+    fn report(&self, message: Message) {
+        self.shared.mailboxes[self.core].push(message);
+        self.shared.mailboxes[self.core].kick();
+    }
+}
+
+/// Something that waits until changes are stored.
+pub enum Held {
+    /// The acknowledgement of a mutation; without an id it is a part of a gathered one.
+    Acknowledgement {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// The request's id.
+        id: Option<Box<str>>,
+    },
+    /// A change of API keys, on core 0.
+    KeyChange(u64),
+}
+
+/// What holding came to.
+pub enum Hold {
+    /// It is kept until its changes are stored.
+    Kept,
+    /// Everything is stored already.
+    NotNeeded(Held),
+}
+
+struct InFlight {
+    bytes: usize,
+    held: Vec<Held>,
+    since: Instant,
+}
+
+/// The journal of one core.
+pub struct Journal {
+    options: JournalOptions,
+    sender: Sender<Batch>,
+    in_flight: Option<InFlight>,
+    /// What waits for changes that are still in the log.
+    held: Vec<Held>,
+    /// About when the oldest change in the log was made.
+    oldest: Option<Instant>,
+    /// How long the last batch took.
+    commit_time: Duration,
+    /// Hand over without waiting for the interval.
+    urgent: bool,
+    /// The writer's thread has ended.
+    gone: bool,
+}
+
+impl Journal {
+    /// Nothing is waiting yet.
+    pub fn new(options: JournalOptions, sender: Sender<Batch>) -> Journal {
+        Journal {
+            options,
+            sender,
+            in_flight: None,
+            held: Vec::new(),
+            oldest: None,
+            commit_time: Duration::ZERO,
+            urgent: false,
+            gone: false,
+        }
+    }
+
+    /// Whether acknowledgements wait until what they say is stored.
+    pub fn holds_replies(&self) -> bool {
+        self.options.sync_always
+    }
+
+    /// The longest that a change waits.
+    pub fn flush_interval(&self) -> Duration {
+        self.options.flush_interval
+    }
+
+    /// Has the log handed over at the next opportunity.
+    pub fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
+    /// Keeps something until all changes made so far are stored.
+    pub fn hold(&mut self, held: Held, shard: &Shard) -> Hold {
+        if !shard.is_clean() {
+            self.held.push(held);
+        } else if let Some(in_flight) = &mut self.in_flight {
+            in_flight.held.push(held);
+        } else {
+            return Hold::NotNeeded(held);
+        }
+        Hold::Kept
+    }
+
+    /// Bytes of changes that are not stored yet.
+    pub fn waiting_bytes(&self, shard: &Shard) -> usize {
+        shard.dirty_bytes() + self.in_flight.as_ref().map_or(0, |batch| batch.bytes)
+    }
+
+    /// Whether everything is stored.
+    pub fn is_clean(&self, shard: &Shard) -> bool {
+        self.in_flight.is_none() && shard.is_clean()
+    }
+
+    /// Whether the shard has fallen behind, given whether it had; there is some room between the two.
+    pub fn is_behind(&self, shard: &Shard, was_behind: bool) -> bool {
+        let mark = self.options.waiting_bytes_max;
+        self.waiting_bytes(shard) > if was_behind { mark / 2 } else { mark }
+    }
+
+    /// Hands the log over if it is time to. An error if the writer is gone: then these changes can't be stored any more.
+    pub fn tend(&mut self, shard: &mut Shard, now: Instant) -> Result<(), WriterGone> {
+        if shard.is_clean() {
+            self.oldest = None;
+            return Ok(());
+        }
+        let oldest = *self.oldest.get_or_insert(now);
+        if self.in_flight.is_some() || !self.is_due(shard, now.saturating_duration_since(oldest)) {
+            return Ok(());
+        }
+        let batch = shard.take_dirty();
+        let held = std::mem::take(&mut self.held);
+        self.in_flight = Some(InFlight { bytes: batch.bytes(), held, since: now });
+        self.oldest = None;
+        self.urgent = false;
+        self.sender.send(batch).map_err(|_| {
+            self.gone = true;
+            WriterGone
+        })
+    }
+
+    /// Whether nothing can be stored any more.
+    pub fn writer_is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// A crash is to cost no more than the interval, so the time that storing takes is kept clear of it.
+    fn is_due(&self, shard: &Shard, age: Duration) -> bool {
+        let interval = self.options.flush_interval;
+        let reserve = (self.commit_time * 2).min(interval * 3 / 4);
+        self.options.sync_always
+            || self.urgent
+            || shard.dirty_bytes() >= self.options.batch_bytes
+            || age >= interval - reserve
+    }
+
+    /// The batch is stored: gives what waited for it.
+    pub fn committed(&mut self, now: Instant) -> Vec<Held> {
+        let Some(in_flight) = self.in_flight.take() else { return Vec::new() };
+        self.commit_time = now.saturating_duration_since(in_flight.since);
+        in_flight.held
+    }
+
+    /// The batch could not be stored for now: gives all that waits, to be told so.
+    pub fn failed(&mut self) -> Vec<Held> {
+        let mut held =
+            self.in_flight.as_mut().map(|batch| std::mem::take(&mut batch.held)).unwrap_or_default();
+        held.append(&mut self.held);
+        held
+    }
+}
+
+/// The writer's thread has ended.
+pub struct WriterGone;
+
+/// How the storage of a shard is doing, as every core knows it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct StorageState {
+    /// More is waiting than may.
+    pub behind: bool,
+    /// Why nothing can be stored.
+    pub failing: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::LinkAddress;
+    use crossbeam_channel::{Receiver, unbounded};
+    use fluxion_engine::{LogMode, Request};
+
+    const INTERVAL: Duration = Duration::from_secs(15);
+
+    struct Peer {
+        journal: Journal,
+        batches: Receiver<Batch>,
+        shard: Shard,
+    }
+
+    fn peer(sync_always: bool) -> Peer {
+        let (sender, batches) = unbounded();
+        let options = JournalOptions {
+            sync_always,
+            flush_interval: INTERVAL,
+            batch_bytes: 1000,
+            waiting_bytes_max: 4000,
+        };
+        Peer { journal: Journal::new(options, sender), batches, shard: Shard::new(LogMode::On) }
+    }
+
+    impl Peer {
+        fn write(&mut self, value: &str) {
+            let request = Request::SetValue { collection: "c", key: "k", value };
+            self.shard.execute(&request, &mut Vec::new()).unwrap();
+        }
+
+        fn tend(&mut self, now: Instant) -> Option<usize> {
+            assert!(self.journal.tend(&mut self.shard, now).is_ok());
+            self.batches.try_recv().ok().map(|batch| batch.len())
+        }
+
+        fn hold(&mut self) -> bool {
+            let link = LinkAddress { core: 0, slot: 0, generation: 0 };
+            let ticket = Ticket { link, gather: None, reserved_bytes: 0 };
+            matches!(self.journal.hold(Held::Acknowledgement { ticket, id: None }, &self.shard), Hold::Kept)
+        }
+    }
+
+    #[test]
+    fn a_batch_goes_when_the_interval_has_passed_or_enough_is_there() {
+        let mut peer = peer(false);
+        let start = Instant::now();
+        peer.write("x");
+        assert_eq!(peer.tend(start), None);
+        peer.write("x");
+        assert_eq!(peer.tend(start + INTERVAL - Duration::from_millis(1)), None);
+        assert_eq!(peer.tend(start + INTERVAL), Some(2));
+        peer.write(&"x".repeat(1000));
+        assert_eq!(peer.tend(start + INTERVAL), None, "one batch at a time");
+        peer.journal.committed(start + INTERVAL + Duration::from_secs(2));
+        assert_eq!(peer.tend(start + INTERVAL), Some(1));
+        peer.journal.committed(start + INTERVAL + Duration::from_secs(2));
+        peer.write("x");
+        let now = start + 2 * INTERVAL;
+        assert_eq!(peer.tend(now), None);
+        assert_eq!(peer.tend(now + INTERVAL - Duration::from_secs(4)), Some(1), "the last commits took 2 s");
+    }
+
+    #[test]
+    fn replies_wait_for_the_batch_that_holds_their_changes() {
+        let mut peer = peer(true);
+        let now = Instant::now();
+        assert!(!peer.hold(), "nothing was changed");
+        peer.write("x");
+        assert!(peer.hold());
+        assert_eq!(peer.tend(now), Some(1));
+        assert!(peer.hold(), "a mutation without effect waits for the one that made it so");
+        peer.write("y");
+        assert!(peer.hold());
+        assert_eq!(peer.tend(now), None);
+        assert_eq!(peer.journal.committed(now).len(), 2);
+        assert_eq!(peer.tend(now), Some(1));
+        peer.write("z");
+        assert!(peer.hold());
+        assert_eq!(peer.journal.failed().len(), 2, "all are told that it can't be stored");
+        assert_eq!(peer.journal.committed(now).len(), 0);
+        assert!(!peer.journal.is_clean(&peer.shard));
+    }
+
+    #[test]
+    fn a_shard_is_behind_until_half_of_it_is_stored() {
+        let mut peer = peer(false);
+        let now = Instant::now();
+        peer.write(&"x".repeat(3000));
+        assert_eq!(peer.tend(now), Some(1));
+        assert!(!peer.journal.is_behind(&peer.shard, false) && peer.journal.is_behind(&peer.shard, true));
+        peer.write(&"x".repeat(1000));
+        assert!(peer.journal.is_behind(&peer.shard, false));
+        peer.journal.committed(now);
+        assert!(!peer.journal.is_behind(&peer.shard, true));
+    }
+
+    #[test]
+    fn a_writer_that_is_gone_is_noticed() {
+        let mut peer = peer(true);
+        peer.write("x");
+        drop(peer.batches);
+        assert!(peer.journal.tend(&mut peer.shard, Instant::now()).is_err());
+    }
+}
