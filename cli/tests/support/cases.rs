@@ -9,13 +9,26 @@ use tungstenite::Message;
 
 /// Runs every case of a directory, in order of their names, against one server.
 pub fn run_all(server: &Server, directory: &str) {
+    run(server, directory, Replies::InOrder);
+}
+
+/// In which order a server may answer the requests that a connection has sent without waiting.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Replies {
+    InOrder,
+    /// Those to writes come later, when they are stored.
+    AnyOrder,
+}
+
+/// The same, with replies in this order.
+pub fn run(server: &Server, directory: &str, replies: Replies) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(directory);
     let mut paths: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(!paths.is_empty());
     for path in paths {
-        let mut case = Case { server, clients: HashMap::new(), sent: 0 };
+        let mut case = Case { server, clients: HashMap::new(), early: Vec::new(), replies, sent: 0 };
         for (index, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
             if line.trim().is_empty() || line.starts_with("//") {
                 continue;
@@ -31,6 +44,9 @@ pub fn run_all(server: &Server, directory: &str) {
 struct Case<'a> {
     server: &'a Server,
     clients: HashMap<String, Client>,
+    /// Replies that came before the one that a step waited for.
+    early: Vec<Value>,
+    replies: Replies,
     sent: usize,
 }
 
@@ -101,14 +117,30 @@ impl Case<'_> {
 
     /// What the step says that the server does in return.
     fn outcome(&mut self, step: &Value, id: Option<&str>) -> Outcome {
-        let client = self.client(step)?;
+        let is_next = |got: &Value, want: &Value| got.get("id") == want.get("id");
+        if let Some(want) = step.get("reply")
+            && let Some(index) = self.early.iter().position(|got| is_next(got, want))
+        {
+            let got = self.early.remove(index);
+            return check(same(want, &got), || format!("got {got}"));
+        }
+        let replies = self.replies;
+        let client =
+            self.clients.get_mut(step["on"].as_str().ok_or("no connection")?).ok_or("unknown connection")?;
         if let Some(codes) = step.get("close") {
             let code = json!(client.closed());
             let expected = *codes == code || codes.as_array().is_some_and(|codes| codes.contains(&code));
             return check(expected, || format!("closed with {code}"));
         }
         let Some(want) = step.get("reply") else { return Ok(()) };
-        let mut got = client.receive().map_err(|code| format!("closed with {code:?} instead of a reply"))?;
+        let mut receive =
+            || client.receive().map_err(|code| format!("closed with {code:?} instead of a reply"));
+        let mut got = receive()?;
+        while replies == Replies::AnyOrder && id.is_none() && !is_next(&got, want) && want.get("id").is_some()
+        {
+            self.early.push(got);
+            got = receive()?;
+        }
         if let Some(id) = id {
             let got_id = got.as_object_mut().and_then(|members: &mut Map<_, _>| members.remove("id"));
             check(got_id == Some(json!(id)), || format!("the reply's id is {got_id:?}, not {id}"))?;

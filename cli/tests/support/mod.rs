@@ -1,6 +1,8 @@
 //! What the tests of the binary stand on: a server process that ends with the test, a client that speaks the
 //! protocol, and a raw socket for what no proper client would do.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 pub mod cases;
 pub mod model;
 pub mod raw;
@@ -8,9 +10,11 @@ pub mod raw;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tungstenite::protocol::WebSocketConfig;
@@ -40,6 +44,36 @@ pub fn command() -> Command {
     command
 }
 
+/// A directory that is gone after the test.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new() -> TempDir {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("fluxiondb-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir(&path).unwrap();
+        TempDir(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn text(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // What a failed test left is worth looking at.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     child: Child,
@@ -49,13 +83,14 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts a server, and waits until it listens.
     pub fn start(arguments: &[&str]) -> Server {
-        let mut child = command()
-            .args(["--secret-key", KEY, "--port", "0", "--log", "error"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Server::start_with(arguments, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+        let mut child = Server::spawn(arguments, environment);
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -64,6 +99,29 @@ impl Server {
             Some(port) => Server { child, port, _stdout: stdout },
             None => panic!("the server did not start: {line:?} {:?}", child.wait()),
         }
+    }
+
+    /// Starts the process only.
+    pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+        command()
+            .args(["--secret-key", KEY, "--port", "0", "--log", "error"])
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it in good order.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.wait().code(), Some(0));
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -124,13 +182,17 @@ impl Client {
         }
     }
 
-    /// Queues a request, and says under which id its reply will come.
-    pub fn queue(&mut self, kind: &str, data: &Value) -> String {
+    /// As `queue`; none if the connection is gone.
+    pub fn try_queue(&mut self, kind: &str, data: &Value) -> Option<String> {
         self.sent += 1;
         let id = format!("r{}", self.sent);
         let request = json!({"id": id, "type": kind, "data": data.to_string()});
-        self.socket.write(Message::text(request.to_string())).unwrap();
-        id
+        self.socket.write(Message::text(request.to_string())).ok().map(|()| id)
+    }
+
+    /// Queues a request, and says under which id its reply will come.
+    pub fn queue(&mut self, kind: &str, data: &Value) -> String {
+        self.try_queue(kind, data).unwrap()
     }
 
     pub fn flush(&mut self) {
@@ -189,7 +251,6 @@ impl Client {
 /// Runs `work` over and over in a thread of its own for as long as `meanwhile` takes. Returns how often, and
 /// the longest that it took.
 pub fn alongside(mut work: impl FnMut() + Send, meanwhile: impl FnOnce()) -> (usize, Duration) {
-    use std::sync::atomic::{AtomicBool, Ordering};
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
         fn drop(&mut self) {
@@ -235,4 +296,14 @@ impl Random {
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
+}
+
+/// What `/health` answers: the status, and the body.
+pub fn health(port: u16) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, response.split("\r\n\r\n").nth(1).unwrap().to_string())
 }
