@@ -13,7 +13,7 @@ use tracing::info;
 /// A shard's least share of the changes that may wait: a few large messages.
 const SHARD_DIRTY_BYTES_MIN: usize = 4 << 20;
 /// A batch is at most this part of what may wait, so that the next one collects while it is stored.
-const BATCHES_WAITING: usize = 4;
+const BATCHES_WAITING: usize = 8;
 
 /// The writers of a running server, and the lock on their directory.
 pub struct Writers {

@@ -183,6 +183,25 @@ impl Batch {
         self.full_bytes + self.segments.last().map_or(0, Segment::bytes)
     }
 
+    /// Leaves the first changes, of about so many bytes, in this batch, and gives the others.
+    pub fn split_off(&mut self, bytes: usize) -> Batch {
+        let mut kept_bytes = 0;
+        let full = self.segments.iter().take_while(|segment| {
+            kept_bytes += segment.bytes();
+            kept_bytes < bytes
+        });
+        let kept = (full.count() + 1).min(self.segments.len());
+        let mut rest = Batch { segments: self.segments.split_off(kept), full_bytes: 0 };
+        self.count_full_bytes();
+        rest.count_full_bytes();
+        rest
+    }
+
+    fn count_full_bytes(&mut self) {
+        let full = self.segments.split_last().map_or(&[][..], |(_, full)| full);
+        self.full_bytes = full.iter().map(Segment::bytes).sum();
+    }
+
     /// Adds a change behind the others.
     pub fn push(&mut self, change: ChangeRef<'_>) {
         match self.segments.last_mut() {
@@ -226,6 +245,11 @@ impl DirtyLog {
         std::mem::take(&mut self.batch)
     }
 
+    pub(crate) fn take_first(&mut self, bytes: usize) -> Batch {
+        let rest = self.batch.split_off(bytes);
+        std::mem::replace(&mut self.batch, rest)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.batch.bytes()
     }
@@ -262,7 +286,16 @@ mod tests {
         assert_eq!(batch.bytes(), whole);
         let expected =
             (0..10).map(|ts| Change::Put { collection: "c", document: "d", ts, data: data.as_str() });
-        assert!(batch.changes().eq(expected));
+        assert!(batch.changes().eq(expected.clone()));
+        for (bytes, kept) in [(0, 3), (1, 3), (SEGMENT_TEXT_BYTES + 1000, 6), (usize::MAX, 10)] {
+            let mut first = batch.clone();
+            let rest = first.split_off(bytes);
+            assert_eq!((first.len(), rest.len(), first.bytes() + rest.bytes()), (kept, 10 - kept, whole));
+            let data = data.as_str();
+            let expected = (0..10).map(|ts| Change::Put { collection: "c", document: "d", ts, data });
+            assert!(first.changes().chain(rest.changes()).eq(expected));
+        }
+        assert!(Batch::default().split_off(1).is_empty());
     }
 
     #[test]

@@ -107,6 +107,11 @@ impl Shard {
         self.log.take()
     }
 
+    /// Takes the first of these changes, of about so many bytes.
+    pub fn take_dirty_first(&mut self, bytes: usize) -> Batch {
+        self.log.take_first(bytes)
+    }
+
     /// The memory that the dirty log takes.
     pub fn dirty_bytes(&self) -> usize {
         self.log.bytes()

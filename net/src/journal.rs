@@ -6,6 +6,8 @@
 //! 2. The writer answers each batch once with `Committed`, and before that with `CommitFailed` as often as it tried
 //!    in vain. A failed batch stays with the writer; writes are refused until it is stored.
 //! 3. More waiting bytes than the cap make the shard fall behind: then no core reads from connections that write.
+//!    A batch under way counts less the longer it takes, at the speed of those before it, so that writers are let in
+//!    again little by little, and not all at once when it is stored.
 //! 4. At the end the core hands over what is left, waits for the answer, and drops the sender: that ends the writer.
 
 use crate::message::{CoreIndex, Message, Ticket};
@@ -14,6 +16,13 @@ use crossbeam_channel::Sender;
 use fluxion_engine::{Batch, Shard};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What a writer stores in a second, before it has shown it.
+const BYTES_PER_SECOND_GUESS: f64 = 32e6;
+/// A smaller batch says little of the writer's speed.
+const BYTES_TO_JUDGE_BY: usize = 256 << 10;
+/// What the newest batch counts in that speed.
+const NEWEST_SHARE: f64 = 0.3;
 
 /// When changes are stored, and how many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +112,8 @@ pub struct Journal {
     oldest: Option<Instant>,
     /// How long the last batch took.
     commit_time: Duration,
+    /// Bytes a second that the writer stores, by its last batches.
+    bytes_per_second: f64,
     /// Hand over without waiting for the interval.
     urgent: bool,
     /// The writer's thread has ended.
@@ -119,6 +130,7 @@ impl Journal {
             held: Vec::new(),
             oldest: None,
             commit_time: Duration::ZERO,
+            bytes_per_second: BYTES_PER_SECOND_GUESS,
             urgent: false,
             gone: false,
         }
@@ -161,10 +173,16 @@ impl Journal {
         self.in_flight.is_none() && shard.is_clean()
     }
 
-    /// Whether the shard has fallen behind, given whether it had; there is some room between the two.
-    pub fn is_behind(&self, shard: &Shard, was_behind: bool) -> bool {
-        let mark = self.options.waiting_bytes_max;
-        self.waiting_bytes(shard) > if was_behind { mark / 2 } else { mark }
+    /// Whether the shard has fallen behind. The batch under way may exceed the mark, so that is kept clear of the cap.
+    pub fn is_behind(&self, shard: &Shard, now: Instant) -> bool {
+        let mark = self.options.waiting_bytes_max.saturating_sub(self.options.batch_bytes);
+        let stored = self.in_flight.as_ref().map_or(0, |batch| {
+            // Ever slower towards its end, so that a batch that takes longer than expected stops nobody altogether.
+            let expected = batch.bytes as f64 / self.bytes_per_second;
+            let elapsed = now.saturating_duration_since(batch.since).as_secs_f64();
+            (batch.bytes as f64 * (1.0 - (-elapsed / expected.max(1e-9)).exp())) as usize
+        });
+        self.waiting_bytes(shard) - stored > mark
     }
 
     /// Hands the log over if it is time to. An error if the writer is gone: then these changes can't be stored any more.
@@ -177,10 +195,12 @@ impl Journal {
         if self.in_flight.is_some() || !self.is_due(shard, now.saturating_duration_since(oldest)) {
             return Ok(());
         }
-        let batch = shard.take_dirty();
+        let all = self.options.sync_always || self.urgent;
+        let batch = if all { shard.take_dirty() } else { shard.take_dirty_first(self.options.batch_bytes) };
         let held = std::mem::take(&mut self.held);
         self.in_flight = Some(InFlight { bytes: batch.bytes(), held, since: now });
-        self.oldest = None;
+        // What is left is not older than this.
+        self.oldest = (!shard.is_clean()).then_some(oldest);
         self.urgent = false;
         self.sender.send(batch).map_err(|_| {
             self.gone = true;
@@ -207,6 +227,10 @@ impl Journal {
     pub fn committed(&mut self, now: Instant) -> Vec<Held> {
         let Some(in_flight) = self.in_flight.take() else { return Vec::new() };
         self.commit_time = now.saturating_duration_since(in_flight.since);
+        if in_flight.bytes >= BYTES_TO_JUDGE_BY {
+            let speed = in_flight.bytes as f64 / self.commit_time.as_secs_f64().max(1e-6);
+            self.bytes_per_second += (speed - self.bytes_per_second) * NEWEST_SHARE;
+        }
         in_flight.held
     }
 
@@ -317,16 +341,22 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_behind_until_half_of_it_is_stored() {
+    fn a_shard_is_behind_until_enough_must_have_been_stored() {
         let mut peer = peer(false);
         let now = Instant::now();
-        peer.write(&"x".repeat(3000));
+        peer.write(&"x".repeat(1200));
         assert_eq!(peer.tend(now), Some(1));
-        assert!(!peer.journal.is_behind(&peer.shard, false) && peer.journal.is_behind(&peer.shard, true));
-        peer.write(&"x".repeat(1000));
-        assert!(peer.journal.is_behind(&peer.shard, false));
-        peer.journal.committed(now);
-        assert!(!peer.journal.is_behind(&peer.shard, true));
+        peer.write(&"x".repeat(1600));
+        assert!(!peer.journal.is_behind(&peer.shard, now));
+        peer.write(&"x".repeat(400));
+        assert!(peer.journal.is_behind(&peer.shard, now));
+        let soon = now + Duration::from_secs_f64(3000.0 / BYTES_PER_SECOND_GUESS);
+        assert!(!peer.journal.is_behind(&peer.shard, soon));
+        peer.write(&"x".repeat(1200));
+        assert!(peer.journal.is_behind(&peer.shard, soon + INTERVAL), "a batch is not stored twice");
+        peer.journal.committed(soon);
+        assert_eq!(peer.tend(soon), Some(3));
+        assert!(!peer.journal.is_behind(&peer.shard, soon + INTERVAL));
     }
 
     #[test]

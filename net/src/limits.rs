@@ -40,6 +40,9 @@ pub const TURN: Duration = Duration::from_micros(200);
 /// Socket reads that one connection may do before the other tasks of the core have their turn.
 pub const READS_PER_TURN: usize = 4;
 
+/// How soon a core that has fallen behind looks again whether connections that write can be read.
+pub const PACE: Duration = Duration::from_millis(2);
+
 /// Time that a client has for its handshake, and with `--legacy-auth` for its first message.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -269,6 +269,8 @@ impl StartingCore {
 async fn run_core(core: Rc<Core>, listener: TcpListener) {
     let accepting = glommio::spawn_local(accept(core.clone(), listener));
     glommio::spawn_local(keep_time(core.clone())).detach();
+    let pacing = core.clone();
+    glommio::spawn_local(async move { pacing.pace().await }).detach();
     core.carry_out_messages(Core::stopping).await;
     glommio::spawn_local(end(core.clone(), accepting)).detach();
     core.carry_out_messages(Core::finished).await;

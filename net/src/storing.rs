@@ -4,12 +4,16 @@
 use crate::core::Core;
 use crate::journal::{Held, Hold, Journal, JournalOptions, StorageState};
 use crate::key_changes::KeyChanges;
+use crate::limits::PACE;
 use crate::message::{CoreIndex, Message, Ticket};
 use crate::requests;
 use crossbeam_channel::Sender;
 use fluxion_engine::{Batch, Change};
+use glommio::timer::Timer;
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -21,6 +25,8 @@ pub struct Storing {
     holding_writers_back: Cell<bool>,
     /// At the end of the server: an attempt to store what is left was in vain.
     last_flush_failed: Cell<bool>,
+    /// Wakes the task that looks again soon while this shard is behind.
+    pacer: RefCell<Option<Waker>>,
 }
 
 impl Storing {
@@ -32,6 +38,7 @@ impl Storing {
             refusing: Cell::new(false),
             holding_writers_back: Cell::new(false),
             last_flush_failed: Cell::new(false),
+            pacer: RefCell::default(),
         }
     }
 }
@@ -108,11 +115,12 @@ impl Core {
         let Some(journal) = journal.as_mut() else { return };
         let shard = &mut self.shard.borrow_mut();
         let mut state = self.storing.states.borrow()[self.index].clone();
-        if journal.tend(shard, Instant::now()).is_err() {
+        let now = Instant::now();
+        if journal.tend(shard, now).is_err() {
             let why = "the writer thread has ended; restart the server";
             self.post(self.index, Message::CommitFailed(why.into()));
         }
-        state.behind = journal.is_behind(shard, state.behind);
+        state.behind = journal.is_behind(shard, now);
         self.announce(state);
     }
 
@@ -156,6 +164,22 @@ impl Core {
         self.storing.last_flush_failed.set(true);
     }
 
+    /// Looks again and again, while this shard is behind, whether writers can be let in.
+    pub async fn pace(&self) {
+        loop {
+            poll_fn(|context| {
+                if self.storing.states.borrow()[self.index].behind {
+                    return Poll::Ready(());
+                }
+                *self.storing.pacer.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            })
+            .await;
+            Timer::new(PACE).await;
+            self.flush();
+        }
+    }
+
     /// Tells all cores how this shard's storage is doing, if that is new.
     fn announce(&self, state: StorageState) {
         if self.storing.states.borrow()[self.index] == state {
@@ -163,6 +187,11 @@ impl Core {
         }
         for to in (0..self.core_count()).filter(|to| *to != self.index) {
             self.post(to, Message::Storage { core: self.index, state: state.clone() });
+        }
+        if state.behind
+            && let Some(pacer) = self.storing.pacer.take()
+        {
+            pacer.wake();
         }
         self.storage_is(self.index, state);
     }

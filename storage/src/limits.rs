@@ -6,9 +6,9 @@ use std::time::Duration;
 /// write-ahead log grows by at a time.
 pub const ROWS_PER_TRANSACTION: usize = 100_000;
 
-/// Pages in the write-ahead log after which a commit copies them into the file: 64 MiB, so that this is rare, and
-/// takes tens of milliseconds on the writer's thread.
-pub const CHECKPOINT_PAGES: u32 = 16_384;
+/// Pages in the write-ahead log after which a commit copies them into the file: 16 MiB, which takes tens of milliseconds.
+/// With four times as many each took 300 ms, longer than a batch, and writers waited for it.
+pub const CHECKPOINT_PAGES: u32 = 4_096;
 
 /// What is kept of the write-ahead log's file after it has grown beyond that.
 pub const WAL_BYTES_KEPT: u32 = 64 << 20;
