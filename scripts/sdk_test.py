@@ -10,6 +10,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import venv
 
 VERSIONS = ["0.2.0", "0.1.0"]
@@ -42,20 +43,36 @@ def run_version(arguments, version):
     return subprocess.run(command).returncode
 
 
+class Server:
+    """A server on a free port, for as long as the `with` block; ended as a service manager ends it."""
+
+    def __init__(self, binary, *flags):
+        self.command = [binary, "--port", "0", "--log", "warn", *flags]
+
+    def __enter__(self):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FLUXIONDB_")}
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True,
+                                        env={**environment, "FLUXIONDB_SECRET_KEY": KEY})
+        line = self.process.stdout.readline()
+        return f"ws://127.0.0.1:{line.split(',')[0].rsplit(':', 1)[1]}"
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.status = self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.status = self.process.wait()
+
+
 def run_inside(binary, version):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLUXIONDB_")}
-    server = subprocess.Popen([binary, "--port", "0", "--log", "warn"], stdout=subprocess.PIPE, text=True,
-                              env={**environment, "FLUXIONDB_SECRET_KEY": KEY})
-    try:
-        line = server.stdout.readline()
-        url = f"ws://127.0.0.1:{line.split(',')[0].rsplit(':', 1)[1]}"
-        checks = Checks()
+    checks = Checks()
+    with Server(binary) as url:
         go_through(checks, url, version >= PREDICATES_SINCE)
-        print(f"fluxiondb-client {version}: {checks.passed} passed, {checks.failed} failed", flush=True)
-        return 1 if checks.failed else 0
-    finally:
-        server.kill()
-        server.wait()
+    check_restarts(checks, binary)
+    print(f"fluxiondb-client {version}: {checks.passed} passed, {checks.failed} failed", flush=True)
+    return 1 if checks.failed else 0
+
 
 
 class Checks:
@@ -208,6 +225,47 @@ def check_keys(checks, client, connect):
     checks.equal("remove a key", client.remove_api_key("reader")["status"], "ok")
     checks.refused("remove it again", lambda: client.remove_api_key("reader"), "not found")
     reader.close()
+
+
+def check_restarts(checks, binary):
+    """What one session has stored, others find after stops and starts with other numbers of cores."""
+    from fluxiondb_client import FluxionDBClient
+
+    def answers(client):
+        columns = sorted(client.fetch_collections())
+        return (columns,
+                [client.fetch_latest_records({"col": name, "ts": 99}) for name in columns],
+                [client.fetch_document({"col": name, "doc": "d1", "from": 0, "to": 99}) for name in columns],
+                [client.get_values({"col": name}) for name in columns],
+                sorted((key["key"], key["scope"]) for key in client.list_api_keys()["keys"])
+                if hasattr(client, "list_api_keys") else None)
+
+    with tempfile.TemporaryDirectory() as directory:
+        expected = None
+        for cores in ("1", "3", "2", "4"):
+            server = Server(binary, "--data", directory, "--cores", cores)
+            with server as url:
+                client = FluxionDBClient(url=url, api_key=KEY, connection_name="restarts")
+                client.connect()
+                if expected is None:
+                    client.insert_multiple_records([
+                        {"ts": ts, "doc": f"d{ts % 3}", "data": f"ü {ts}", "col": f"col {number}"}
+                        for number in range(12) for ts in range(30)])
+                    client.delete_records_range({"col": "col 3", "doc": "d1", "fromTs": 5, "toTs": 20})
+                    client.delete_collection({"col": "col 4"})
+                    client.set_value({"col": "col 5", "key": "k", "value": "v"})
+                    client.add_api_key("kept", "readonly")
+                    expected = answers(client)
+                    checks.equal("collections to keep", len(expected[0]), 11)
+                else:
+                    checks.holds(f"the same answers with {cores} cores", answers(client) == expected)
+                client.close()
+            checks.equal("a clean stop", server.status, 0)
+        with Server(binary, "--data", directory) as url:
+            reader = FluxionDBClient(url=url, api_key="kept", connection_name="kept")
+            reader.connect()
+            checks.equal("a kept key reads", reader.get_value({"col": "col 5", "key": "k"}), "v")
+            reader.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,151 @@
+//! Random requests. Few names and times, so that everything collides; now and then one is on a collection of long
+//! documents and long texts.
+
+use crate::oracle::{NAMES, SEARCHES};
+use fluxion_engine::{Record, RecordKey, Request};
+
+const NAMES_USED: [&str; 6] = ["n0", "n1", "N2", "/home/u1", "né\"3", "n4"];
+
+/// SplitMix64: random enough, and the same everywhere.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    fn text(&mut self, len_max: u64) -> String {
+        let len = self.below(len_max + 1);
+        (0..len).map(|_| self.pick(&['a', 'b', 'x', 'X', '"', '\\', '\n', '/', 'é', '\u{1}'])).collect()
+    }
+
+    fn search(&mut self) -> String {
+        if self.below(2) == 0 { String::new() } else { self.pick(&SEARCHES).0.to_owned() }
+    }
+
+    fn name_test(&mut self) -> String {
+        if self.below(2) == 0 { self.pick(&NAMES_USED).to_owned() } else { self.pick(&NAMES).0.to_owned() }
+    }
+}
+
+/// Where an operation plays: names, and how far its times reach.
+struct Place {
+    collection: &'static str,
+    ts_max: u64,
+}
+
+fn place(random: &mut Random) -> Place {
+    if random.below(80) == 0 {
+        return Place { collection: "long", ts_max: 9000 };
+    }
+    Place { collection: random.pick(&["c0", "c1", "ü\\2", "c3"]), ts_max: 30 }
+}
+
+fn time(random: &mut Random, place: &Place) -> i64 {
+    match random.below(100) {
+        0 => random.pick(&[i64::MIN, i64::MAX, -1]),
+        _ => random.below(place.ts_max) as i64,
+    }
+}
+
+/// The texts of one request, which refers to them by index.
+#[derive(Default)]
+pub struct Texts(pub Vec<String>);
+
+impl Texts {
+    fn add(&mut self, text: impl Into<String>) -> usize {
+        self.0.push(text.into());
+        self.0.len() - 1
+    }
+}
+
+fn records(random: &mut Random, place: &Place, texts: &mut Texts) -> Vec<Record<usize>> {
+    let is_long = place.collection == "long";
+    let count = if is_long { random.below(6000) } else { 1 + random.below(4) };
+    let order = random.below(3);
+    let mut collection = place.collection;
+    let mut document = random.pick(&NAMES_USED);
+    let start = time(random, place);
+    let record = |index: u64| {
+        if !is_long && random.below(3) == 0 {
+            document = random.pick(&NAMES_USED);
+            collection = random.pick(&["c0", "c1", "ü\\2", "c3"]);
+        }
+        let ts = match order {
+            0 => time(random, place),
+            1 => start.saturating_add(index as i64),
+            _ => start.saturating_sub(index as i64),
+        };
+        let len_max = if is_long && random.below(2000) == 0 { 150_000 } else { 24 };
+        let data = texts.add(random.text(len_max));
+        Record { collection: texts.add(collection), document: texts.add(document), ts, data }
+    };
+    (0..count).map(record).collect()
+}
+
+/// The next request; its texts are indexes.
+pub fn request(random: &mut Random, texts: &mut Texts) -> Request<usize> {
+    let place = place(random);
+    let collection = texts.add(place.collection);
+    let document = texts.add(random.pick(&NAMES_USED));
+    let key = texts.add(random.pick(&NAMES_USED));
+    let (contains, excludes) = (texts.add(random.search()), texts.add(random.search()));
+    let (from, to) = (time(random, &place), time(random, &place));
+    let is_long = place.collection == "long";
+    match random.below(100) {
+        // Long data must be left to grow, be read whole, and be cut down so far that small chunks are joined.
+        7..10 if is_long => {
+            let (from, to) = (random.below(200) as i64, 8800 + random.below(200) as i64);
+            Request::DeleteRange { collection, document, from, to }
+        }
+        10..30 if is_long => {
+            let (from, to, limit, reverse) = (i64::MIN, i64::MAX, 0, random.below(2) == 0);
+            Request::History { collection, document, from, to, limit, reverse, contains, excludes }
+        }
+        30..40 | 75 if is_long => {
+            let document = texts.add("");
+            Request::Latest { collection, document, ts: to, from: 0, contains, excludes }
+        }
+        0..40 => Request::Insert(records(random, &place, texts)),
+        40..52 => {
+            let document = if random.below(3) == 0 { String::new() } else { random.name_test() };
+            let from = if random.below(2) == 0 { from } else { 0 };
+            Request::Latest { collection, document: texts.add(document), ts: to, from, contains, excludes }
+        }
+        52..70 => {
+            let (from, to) = if random.below(3) == 0 { (i64::MIN, i64::MAX) } else { (from, to) };
+            let (limit, reverse) = (random.below(8) as i64 - 4, random.below(2) == 0);
+            Request::History { collection, document, from, to, limit, reverse, contains, excludes }
+        }
+        70..72 => Request::Collections,
+        72 if !is_long && random.below(4) == 0 => Request::DeleteDocument { document, collection: None },
+        72..75 => Request::DeleteDocument { document, collection: Some(collection) },
+        75 => Request::DeleteCollection { collection },
+        76..82 => {
+            let key = |_| RecordKey { collection, document, ts: time(random, &place) };
+            Request::DeleteRecords((0..4).map(key).collect())
+        }
+        82..86 => Request::DeleteRange { collection, document, from, to },
+        86..91 => {
+            let len_max = if random.below(2000) == 0 { 300_000 } else { 20 };
+            Request::SetValue { collection, key, value: texts.add(random.text(len_max)) }
+        }
+        91..93 => Request::GetValue { collection, key },
+        93..95 => Request::MatchValues { collection, key: texts.add(random.name_test()) },
+        95 => Request::AllValues { collection },
+        96 => Request::Keys { collection },
+        _ => Request::RemoveValue { collection, key },
+    }
+}

@@ -1,0 +1,50 @@
+//! The write-ahead log stays small, however much is written.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
+
+use crossbeam_channel::unbounded;
+use fluxion_engine::{Batch, Change};
+use fluxion_storage::{Report, Store, StoreOptions, SyncMode};
+use std::path::Path;
+
+/// About what the writer lets it grow to: its limit, and one batch.
+const LOG_BYTES_MAX: u64 = (16 << 20) + (4 << 20);
+
+#[test]
+fn the_write_ahead_log_stays_small() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("log-{}", std::process::id()));
+    let options = StoreOptions {
+        directory: directory.clone(),
+        shard_count: 1,
+        sync: SyncMode::Interval,
+        cpus: Vec::new(),
+    };
+    let (shards, lock) = Store::open(options).unwrap().into_shards();
+    let (batches, receiver) = unbounded();
+    let (reporter, reports) = unbounded();
+    let shard = shards.into_iter().next().unwrap();
+    let writer = shard.start(receiver, move |report| reporter.send(report).unwrap()).unwrap();
+    let mut longest = 0;
+    for number in 0..60 {
+        let mut batch = Batch::default();
+        for index in 0..10_000 {
+            let data = format!("{index:0200}");
+            batch.push(Change::Put {
+                collection: "c",
+                document: "d",
+                ts: number * 10_000 + index,
+                data: &data,
+            });
+        }
+        batches.send(batch).unwrap();
+        assert_eq!(reports.recv().unwrap(), Report::Committed);
+        longest = longest.max(std::fs::metadata(directory.join("shard-000.db-wal")).unwrap().len());
+    }
+    println!("{longest} bytes at most");
+    assert!(longest > 1 << 20 && longest < LOG_BYTES_MAX, "{longest}");
+    drop(batches);
+    writer.join().unwrap();
+    assert!(!directory.join("shard-000.db-wal").exists(), "it is emptied and removed at the end");
+    drop(lock);
+    std::fs::remove_dir_all(directory).unwrap();
+}

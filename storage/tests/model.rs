@@ -1,0 +1,176 @@
+//! The random program of the engine run through storage: batches go to the writers at random points, and at others all
+//! is closed and opened again with another number of shards. Then everything must be what plain maps hold.
+//! `FLUXION_SEED=n cargo test -p fluxion-storage --test model` runs the program of one seed again.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
+#![allow(dead_code, reason = "the program and the oracle are shared with the engine's own test")]
+
+#[path = "../../engine/tests/oracle/mod.rs"]
+mod oracle;
+#[path = "../../engine/tests/program/mod.rs"]
+mod program;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use fluxion_engine::{Batch, LogMode, PIECE_BYTES, Progress, Request, Shard, ShardId, shard_of};
+use fluxion_storage::{DirectoryLock, Report, Store, StoreOptions, SyncMode, Writer};
+use oracle::Oracle;
+use program::{Random, Texts, request};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const SEEDS: u64 = 4;
+const OPENINGS: u64 = 12;
+const OPERATIONS: u64 = 6000;
+
+struct Running {
+    shard: Shard,
+    batches: Sender<Batch>,
+    reports: Receiver<Report>,
+    writer: Writer,
+}
+
+impl Running {
+    fn flush(&mut self) {
+        self.batches.send(self.shard.take_dirty()).unwrap();
+        assert_eq!(self.reports.recv().unwrap(), Report::Committed);
+    }
+}
+
+fn open(directory: &Path, shard_count: usize) -> (Vec<Running>, DirectoryLock) {
+    let options =
+        StoreOptions { directory: directory.into(), shard_count, sync: SyncMode::Interval, cpus: Vec::new() };
+    let (stores, lock) = Store::open(options).unwrap().into_shards();
+    let start = |store: fluxion_storage::ShardStore| {
+        let loader = store.loader();
+        let (batches, receiver) = unbounded();
+        let (reporter, reports) = unbounded();
+        let writer = store.start(receiver, move |report| reporter.send(report).unwrap()).unwrap();
+        let mut shard = Shard::new(LogMode::Off);
+        loader.load(&mut shard).unwrap();
+        shard.start_log();
+        Running { shard, batches, reports, writer }
+    };
+    (stores.into_iter().map(start).collect(), lock)
+}
+
+/// Carries out a mutation on the shards that it concerns; reads are the engine's own matter.
+fn execute(shards: &mut [Running], request: &Request<&str>) {
+    let owner = |collection: &str| shard_of(collection, shards.len()).0;
+    let mut parts: BTreeMap<usize, Request<&str>> = BTreeMap::new();
+    match request {
+        Request::Insert(records) => {
+            for record in records {
+                let part = parts.entry(owner(record.collection)).or_insert(Request::Insert(Vec::new()));
+                let Request::Insert(part) = part else { unreachable!() };
+                part.push(*record);
+            }
+        }
+        Request::DeleteRecords(keys) => {
+            for key in keys {
+                let part = parts.entry(owner(key.collection)).or_insert(Request::DeleteRecords(Vec::new()));
+                let Request::DeleteRecords(part) = part else { unreachable!() };
+                part.push(*key);
+            }
+        }
+        Request::DeleteDocument { collection: None, .. } => {
+            parts.extend((0..shards.len()).map(|index| (index, request.clone())));
+        }
+        Request::DeleteDocument { collection: Some(collection), .. }
+        | Request::DeleteCollection { collection }
+        | Request::DeleteRange { collection, .. }
+        | Request::SetValue { collection, .. }
+        | Request::RemoveValue { collection, .. } => drop(parts.insert(owner(collection), request.clone())),
+        _ => {}
+    }
+    for (index, part) in parts {
+        let cursor = shards[index].shard.execute(&part, &mut Vec::new()).unwrap();
+        assert!(cursor.is_none());
+    }
+}
+
+fn read(shard: &mut Shard, request: &Request<&str>) -> Value {
+    let mut out = vec![b'{'];
+    if let Some(mut cursor) = shard.execute(request, &mut out).unwrap() {
+        while cursor.step(&mut out, PIECE_BYTES) == Progress::More {}
+    }
+    out.push(b'}');
+    let value: Value = serde_json::from_slice(&out).unwrap();
+    value.as_object().unwrap().values().next().unwrap().clone()
+}
+
+/// Everything is in the shard that owns it, as the oracle has it, and nothing else is anywhere.
+fn check(shards: &mut [Running], oracle: &mut Oracle) {
+    let counts =
+        |count: &dyn Fn(&Shard) -> usize| shards.iter().map(|running| count(&running.shard)).sum::<usize>();
+    let documents = || oracle.collections.values().flat_map(|collection| collection.documents.values());
+    assert_eq!(counts(&Shard::collection_count), oracle.collections.len());
+    assert_eq!(counts(&Shard::document_count), documents().count());
+    assert_eq!(counts(&Shard::record_count), documents().map(BTreeMap::len).sum::<usize>());
+    for (name, collection) in oracle.collections.clone() {
+        let ShardId(index) = shard_of(&name, shards.len());
+        let shard = &mut shards[index].shard;
+        let all = Request::AllValues { collection: name.as_str() };
+        assert!(read(shard, &all) == oracle.execute(&all).unwrap(), "the entries of {name:?}");
+        for document in collection.documents.keys() {
+            let history = Request::History {
+                collection: name.as_str(),
+                document,
+                from: i64::MIN,
+                to: i64::MAX,
+                limit: 0,
+                reverse: false,
+                contains: "",
+                excludes: "",
+            };
+            assert!(read(shard, &history) == oracle.execute(&history).unwrap(), "{name:?} {document:?}");
+        }
+    }
+}
+
+struct TempDir(PathBuf);
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(seed: u64) {
+    println!("seed {seed}");
+    let directory =
+        TempDir(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("model-{}-{seed}", std::process::id())));
+    let mut random = Random(seed);
+    let mut oracle = Oracle::default();
+    let mut shard_count = 0;
+    for _ in 0..OPENINGS {
+        shard_count = (shard_count + random.below(4) as usize) % 5 + 1;
+        let (mut shards, lock) = open(&directory.0, shard_count);
+        check(&mut shards, &mut oracle);
+        for _ in 0..random.below(OPERATIONS) {
+            let mut texts = Texts::default();
+            let indexes = request(&mut random, &mut texts);
+            let request = indexes.map(|index| texts.0[index].as_str());
+            oracle.execute(&request);
+            execute(&mut shards, &request);
+            if random.below(200) == 0 {
+                let index = random.below(shard_count as u64) as usize;
+                shards[index].flush();
+            }
+        }
+        for mut running in shards {
+            running.flush();
+            drop(running.batches);
+            running.writer.join().unwrap();
+        }
+        drop(lock);
+    }
+}
+
+#[test]
+fn what_was_stored_is_there_whatever_the_number_of_shards() {
+    match std::env::var("FLUXION_SEED") {
+        Ok(seed) => run(seed.parse().unwrap()),
+        Err(_) => (0..SEEDS).for_each(run),
+    }
+}
