@@ -50,6 +50,15 @@ pub const WAIT_MAX: Duration = Duration::from_millis(500);
 /// With a fixed rate, the last stretch before the next message is spun: a wait counts in milliseconds.
 pub const SPIN_WITHIN: Duration = Duration::from_millis(2);
 
+/// Intervals of a run's course: as many as a chart can show apart.
+pub const TIMELINE_SLOTS_MAX: u64 = 200;
+
+/// Facts that may be noted with a run; a table of more is no longer read.
+pub const FACTS_MAX: usize = 32;
+
+/// With a fixed rate, messages that are due at once and go to one connection: about what a client pipelines.
+pub const OPEN_BURST_MAX: u32 = 16;
+
 /// Latencies above this are counted as this.
 pub const LATENCY_MAX: Duration = Duration::from_secs(600);
 

@@ -9,6 +9,7 @@ mod connection;
 mod frame;
 mod handshake;
 mod limits;
+mod machine;
 mod options;
 mod pinning;
 mod processor;
@@ -21,14 +22,16 @@ mod self_test;
 mod tally;
 mod target;
 mod template;
+mod timeline;
 mod window;
 mod worker;
 mod workload;
 
+use std::fs;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::options::Options;
@@ -50,5 +53,8 @@ fn load(options: &Options) -> Result<ExitCode> {
     let report = if options.self_test { self_test::run(options)? } else { run::run(options, &options.url)? };
     let text = if options.json { report.json() } else { report.text() };
     writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    if let Some(path) = &options.report {
+        fs::write(path, report.page()).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,12 +1,14 @@
 //! The command line, and what of it makes sense together.
 
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use clap::{Parser, value_parser};
 
 use crate::limits::{
-    CONNECTIONS_MAX, IN_FLIGHT_MAX, OUTGOING_BYTES_MAX, PREFILL_RECORDS, PREFILL_REQUEST_BYTES,
+    CONNECTIONS_MAX, FACTS_MAX, IN_FLIGHT_MAX, OUTGOING_BYTES_MAX, PREFILL_RECORDS, PREFILL_REQUEST_BYTES,
     REQUEST_BYTES_MAX,
 };
 use crate::pinning::CpuList;
@@ -111,9 +113,40 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
 
+    /// Also write a page for the browser: figures, latency curve, and the course of the run
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// Note a fact with the results, such as --fact commit=1a2b3c; may be repeated
+    #[arg(long = "fact", value_name = "NAME=VALUE")]
+    pub facts: Vec<Fact>,
+
+    /// Print a line on stderr each second, also when that is no terminal
+    #[arg(long)]
+    pub progress: bool,
+
     /// Measure this tool against a built-in responder that only acknowledges, instead of a server
     #[arg(long, conflicts_with = "url")]
     pub self_test: bool,
+}
+
+/// Something worth knowing about a run that this program can't find out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is about.
+    pub name: String,
+    /// What is so.
+    pub value: String,
+}
+
+impl FromStr for Fact {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, value) = text.split_once('=').context("a fact is written NAME=VALUE")?;
+        ensure!(!name.is_empty(), "a fact needs a name");
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
 }
 
 impl Options {
@@ -128,6 +161,7 @@ impl Options {
             self.rate.is_none_or(|rate| rate > 0.0 && rate <= 1e9),
             "--rate must be above 0, at most 1e9"
         );
+        ensure!(self.facts.len() <= FACTS_MAX, "--fact may be given {FACTS_MAX} times at most");
         ensure!(self.threads <= self.connections, "--threads must not be above --connections");
         ensure!(
             self.out_of_order + self.overwrite <= 100,
@@ -253,6 +287,15 @@ mod tests {
         }
         let url_and_self_test = ["fluxiondb-bench", "--self-test", "--url", "ws://x"];
         assert!(Options::try_parse_from(url_and_self_test).is_err());
+    }
+
+    #[test]
+    fn facts_have_a_name_and_a_value() {
+        let options = parse(&["--fact", "commit=1a2b", "--fact", "note=a=b"]);
+        let facts: Vec<_> =
+            options.facts.iter().map(|fact| (fact.name.as_str(), fact.value.as_str())).collect();
+        assert_eq!(facts, [("commit", "1a2b"), ("note", "a=b")]);
+        assert!(Options::try_parse_from(["fluxiondb-bench", "--fact", "commit"]).is_err());
     }
 
     #[test]

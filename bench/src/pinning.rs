@@ -1,5 +1,6 @@
 //! Keeping threads on CPUs, and room for their file descriptors.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, ensure};
@@ -49,6 +50,13 @@ impl FromStr for CpuList {
     }
 }
 
+impl fmt::Display for CpuList {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        formatter.write_str(&numbers.join(","))
+    }
+}
+
 /// Keeps the calling thread on one CPU.
 pub fn pin_thread(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
@@ -80,6 +88,7 @@ mod tests {
     fn cpu_lists_have_numbers_and_ranges() {
         assert_eq!("1".parse::<CpuList>().unwrap(), CpuList(vec![1]));
         assert_eq!("0-2,8".parse::<CpuList>().unwrap(), CpuList(vec![0, 1, 2, 8]));
+        assert_eq!("0-2,8".parse::<CpuList>().unwrap().to_string(), "0,1,2,8");
         for text in ["", "x", "2-1", "1-", "99999999"] {
             assert!(text.parse::<CpuList>().is_err(), "{text}");
         }

@@ -2,7 +2,7 @@
 //!
 //! The connections stay the same throughout, divided among the threads; each phase has its own threads and clock.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, ScopedJoinHandle};
@@ -123,7 +123,7 @@ fn run_phase(
         let mut threads = Vec::new();
         for ((index, connections), live) in groups.into_iter().enumerate().zip(&live) {
             let budgets = connections.iter().map(|connection| budget(connection.number())).collect();
-            let pace = pace_of(rate, connections.len(), options.connections);
+            let pace = pace_of(options, rate, index, connections.len());
             let running = running.clone();
             let thread = thread::Builder::new().name(format!("load-{index}"));
             threads.push(thread.spawn_scoped(scope, move || {
@@ -136,7 +136,8 @@ fn run_phase(
             })?);
         }
         drop(running);
-        show_progress(name, &live, &all_done);
+        let is_shown = options.progress || io::stderr().is_terminal();
+        wait_for_all(&all_done, is_shown.then(|| Progress::new(name, rate, &live)));
         gather(threads)
     })
 }
@@ -152,48 +153,86 @@ fn gather(threads: Vec<ScopedJoinHandle<'_, Result<Outcome>>>) -> Result<(Groups
     Ok((groups, sum))
 }
 
-/// A thread's part of the rate is its part of the connections.
-fn pace_of(rate: Option<f64>, connections: usize, all_connections: u32) -> Pace {
+/// A thread's part of the rate is its part of the connections; the threads' first messages are spread over one interval.
+fn pace_of(options: &Options, rate: Option<f64>, thread_index: usize, connections: usize) -> Pace {
     match rate {
         None => Pace::Closed,
         Some(rate) => {
-            Pace::Open { interval_ns: 1e9 * f64::from(all_connections) / (rate * connections as f64) }
+            let interval_ns = 1e9 * f64::from(options.connections) / (rate * connections as f64);
+            let first_ns = interval_ns * thread_index as f64 / f64::from(options.threads);
+            Pace::Open { interval_ns, first_ns }
         }
     }
 }
 
-/// Waits for all threads; on a terminal with a line each second.
-fn show_progress(name: &str, live: &[LiveCounts], all_done: &Receiver<()>) {
-    let (is_terminal, mut before) = (std::io::stderr().is_terminal(), 0);
-    for second in 1.. {
-        match all_done.recv_timeout(Duration::from_secs(1)) {
-            Err(RecvTimeoutError::Timeout) => {}
-            _ => return,
+fn wait_for_all(all_done: &Receiver<()>, mut progress: Option<Progress<'_>>) {
+    while let Err(RecvTimeoutError::Timeout) = all_done.recv_timeout(Duration::from_secs(1)) {
+        if let Some(progress) = &mut progress {
+            eprintln!("{}", progress.next_line());
         }
-        let sum = |count: fn(&LiveCounts) -> u64| live.iter().map(count).sum::<u64>();
+    }
+}
+
+/// What is told of a phase each second.
+struct Progress<'run> {
+    name: &'run str,
+    rate: Option<f64>,
+    live: &'run [LiveCounts],
+    second: u64,
+    replies_before: u64,
+}
+
+impl<'run> Progress<'run> {
+    fn new(name: &'run str, rate: Option<f64>, live: &'run [LiveCounts]) -> Self {
+        Self { name, rate, live, second: 0, replies_before: 0 }
+    }
+
+    fn next_line(&mut self) -> String {
+        let sum = |count: fn(&LiveCounts) -> u64| self.live.iter().map(count).sum::<u64>();
         let replies = sum(|live| live.replies.load(Ordering::Relaxed));
         let errors = sum(|live| live.errors.load(Ordering::Relaxed));
-        if is_terminal {
-            let rate = grouped(replies - before);
-            let errors = if errors == 0 { String::new() } else { format!(", {} errors", grouped(errors)) };
-            eprintln!("{name} {second:>4} s {rate:>12} replies/s{errors}");
+        self.second += 1;
+        let achieved = grouped(replies - self.replies_before);
+        self.replies_before = replies;
+        let mut line = format!("{} {:>4} s {achieved:>12} replies/s", self.name, self.second);
+        if let Some(rate) = self.rate {
+            line += &format!(" of {} offered", grouped(rate.round() as u64));
         }
-        before = replies;
+        if errors > 0 {
+            line += &format!(", {} errors", grouped(errors));
+        }
+        line
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
-    fn threads_share_the_rate_by_their_connections() {
-        let per_second = |connections| match pace_of(Some(1_000.0), connections, 10) {
-            Pace::Open { interval_ns } => 1e9 / interval_ns,
-            Pace::Closed => 0.0,
+    fn threads_share_the_rate_by_their_connections_and_take_turns() {
+        let options = Options::parse_from(["fluxiondb-bench", "--connections=10", "--threads=2"]);
+        let pace = |thread, connections| match pace_of(&options, Some(1_000.0), thread, connections) {
+            Pace::Open { interval_ns, first_ns } => (1e9 / interval_ns, first_ns),
+            Pace::Closed => (0.0, 0.0),
         };
-        assert!((per_second(4) - 400.0).abs() < 1e-6);
-        assert!((per_second(6) - 600.0).abs() < 1e-6);
-        assert!(matches!(pace_of(None, 4, 10), Pace::Closed));
+        assert!((pace(0, 4).0 - 400.0).abs() < 1e-6);
+        assert!((pace(0, 6).0 - 600.0).abs() < 1e-6);
+        assert!(pace(0, 5).1.abs() < 1e-6 && (pace(1, 5).1 - 1e6).abs() < 1e-3);
+        assert!(matches!(pace_of(&options, None, 0, 4), Pace::Closed));
+    }
+
+    #[test]
+    fn progress_tells_what_came_since_the_last_line() {
+        let live = [LiveCounts::default(), LiveCounts::default()];
+        let mut progress = Progress::new("load", Some(2_500.0), &live);
+        live[0].replies.store(1_000, Ordering::Relaxed);
+        live[1].replies.store(234, Ordering::Relaxed);
+        assert_eq!(progress.next_line(), "load    1 s        1,234 replies/s of 2,500 offered");
+        live[1].replies.store(240, Ordering::Relaxed);
+        live[0].errors.store(3, Ordering::Relaxed);
+        assert_eq!(progress.next_line(), "load    2 s            6 replies/s of 2,500 offered, 3 errors");
     }
 }

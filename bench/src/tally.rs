@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use crate::clock::nanoseconds;
 use crate::connection::Answered;
 use crate::limits::LATENCY_MAX;
+use crate::timeline::Timeline;
 use crate::window::Request;
 use crate::workload::Workload;
 
@@ -65,8 +66,9 @@ impl Counts {
     }
 }
 
-/// Counts that another thread looks at now and then.
+/// Counts that another thread looks at now and then; apart from those of other workers, which write theirs as often.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct LiveCounts {
     /// As in `Counts`.
     pub replies: AtomicU64,
@@ -121,6 +123,10 @@ pub struct Tally {
     pub silence: Silence,
     /// Latencies of the measured stretch in nanoseconds, by kind.
     pub latencies: Vec<Histogram<u64>>,
+    /// In open loop, how long after they were due messages were sent, in nanoseconds.
+    pub lateness: Histogram<u64>,
+    /// How the measured stretch went.
+    pub timeline: Timeline,
     /// The first error reply's text.
     pub first_error: Option<String>,
     /// Why the first lost connection was lost.
@@ -138,13 +144,20 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing counted.
+    /// Nothing counted, and none of it over time.
     pub fn new() -> Result<Self> {
+        Self::over(Timeline::empty())
+    }
+
+    /// Nothing counted yet; replies fall into the intervals of this timeline.
+    pub fn over(timeline: Timeline) -> Result<Self> {
         let histogram = Histogram::new_with_bounds(LATENCY_UNIT_NS, nanoseconds(LATENCY_MAX), 3)?;
         Ok(Self {
             counts: Counts::default(),
             silence: Silence::default(),
-            latencies: vec![histogram; Workload::ALL.len()],
+            latencies: vec![histogram.clone(); Workload::ALL.len()],
+            lateness: histogram,
+            timeline,
             first_error: None,
             first_loss: None,
             connections_lost: 0,
@@ -167,10 +180,18 @@ impl Tally {
         match answered.request {
             Some(request) => {
                 self.counts.records += if is_error { 0 } else { u64::from(request.records) };
-                self.latency(&request, now_ns);
+                let latency_ns = self.latency(&request, now_ns);
+                self.timeline.reply(now_ns, latency_ns);
             }
             None => self.counts.unmatched += 1,
         }
+    }
+
+    /// A request went out this long after it was due.
+    #[inline]
+    pub fn sent_late(&mut self, by_ns: u64) {
+        self.counts.sent += 1;
+        self.lateness.saturating_record(by_ns);
     }
 
     /// A request got no reply: it took at least until now.
@@ -180,14 +201,18 @@ impl Tally {
     }
 
     #[inline]
-    fn latency(&mut self, request: &Request, now_ns: u64) {
-        self.latencies[request.workload.index()].saturating_record(now_ns.saturating_sub(request.since_ns));
+    fn latency(&mut self, request: &Request, now_ns: u64) -> u64 {
+        let latency_ns = now_ns.saturating_sub(request.since_ns);
+        self.latencies[request.workload.index()].saturating_record(latency_ns);
+        latency_ns
     }
 
     /// The measurement begins.
     pub fn restart(&mut self, now_ns: u64) {
+        self.timeline.restart();
         self.silence.restart(now_ns);
         self.latencies.iter_mut().for_each(Histogram::reset);
+        self.lateness.reset();
     }
 
     /// Adds another worker's findings.
@@ -199,6 +224,8 @@ impl Tally {
         for (ours, theirs) in self.latencies.iter_mut().zip(&other.latencies) {
             ours.add(theirs)?;
         }
+        self.lateness.add(&other.lateness)?;
+        self.timeline.absorb(&other.timeline);
         self.first_error = self.first_error.take().or(other.first_error);
         self.first_loss = self.first_loss.take().or(other.first_loss);
         self.connections_lost += other.connections_lost;

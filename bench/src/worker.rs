@@ -15,10 +15,11 @@ use rustix::io::Errno;
 
 use crate::clock::{Clock, nanoseconds};
 use crate::connection::{Connection, Loss};
-use crate::limits::{DRAIN_TIMEOUT, EVENTS_PER_WAIT, RECEIVE_BYTES, SPIN_WITHIN, WAIT_MAX};
+use crate::limits::{DRAIN_TIMEOUT, EVENTS_PER_WAIT, OPEN_BURST_MAX, RECEIVE_BYTES, SPIN_WITHIN, WAIT_MAX};
 use crate::processor::ProcessorTime;
 use crate::requests::Templates;
 use crate::tally::{Counts, LiveCounts, Tally};
+use crate::timeline::Timeline;
 use crate::workload::Mix;
 
 /// What a phase sends and for how long; the same for all workers.
@@ -34,6 +35,12 @@ pub struct Phase {
     pub stop_at_ns: u64,
 }
 
+impl Phase {
+    fn timeline(&self) -> Timeline {
+        Timeline::new(self.measure_from_ns, self.stop_at_ns - self.measure_from_ns)
+    }
+}
+
 /// When the next message may be sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
@@ -43,6 +50,8 @@ pub enum Pace {
     Open {
         /// Time from one message to the next.
         interval_ns: f64,
+        /// When the first one is due, so that workers take turns instead of sending all at once.
+        first_ns: f64,
     },
 }
 
@@ -95,7 +104,7 @@ impl<'run> Worker<'run> {
             buffer: vec![0; RECEIVE_BYTES],
             in_flight: 0,
             next_connection: 0,
-            tally: Tally::new()?,
+            tally: Tally::over(phase.timeline())?,
         })
     }
 
@@ -108,6 +117,7 @@ impl<'run> Worker<'run> {
         self.tally.measured = self.snapshot().since(before);
         let end_ns = self.clock.now_ns();
         self.tally.measured_ns = end_ns - from_ns;
+        self.tally.timeline.finish(end_ns);
         self.tally.unsent = self.overdue(end_ns.min(self.phase.stop_at_ns));
         self.drain()?;
         Ok((self.connections, self.tally))
@@ -126,9 +136,9 @@ impl<'run> Worker<'run> {
             self.wait_and_receive(wait_ns, true)?;
             now_ns = self.clock.now_ns();
         }
-        if let Pace::Open { interval_ns } = self.pace {
+        if let Pace::Open { .. } = self.pace {
             // So that what is still not sent by then is so for want of room, not because the last wait was long.
-            self.send_due(until_ns, interval_ns);
+            self.send_due(until_ns);
         }
         Ok(())
     }
@@ -161,53 +171,69 @@ impl<'run> Worker<'run> {
                 (0..self.connections.len()).for_each(|index| self.fill(index, now_ns));
             }
             Pace::Closed => {}
-            Pace::Open { interval_ns } => self.send_due(now_ns, interval_ns),
+            Pace::Open { .. } => self.send_due(now_ns),
         }
     }
 
-    /// Hands out the messages that are due to one connection after the other, passing over those without room.
-    fn send_due(&mut self, now_ns: u64, interval_ns: f64) {
+    /// Hands out the messages that are due to one connection after the other, passing over those without room. What is
+    /// due at once goes to the same one, up to a burst, so that this thread's own system calls do not hold it up.
+    fn send_due(&mut self, now_ns: u64) {
         let (first, count) = (self.next_connection, self.connections.len());
-        let (mut steps, mut full_in_a_row) = (0, 0);
+        let (mut steps, mut full_in_a_row, mut burst) = (0, 0, 0);
         while full_in_a_row < count {
-            let since_ns = self.due_ns(interval_ns);
+            let since_ns = self.due_ns();
             if since_ns > now_ns {
                 break;
             }
             let connection = &mut self.connections[self.next_connection];
             if connection.is_open() && connection.queue(&self.phase.mix, &self.phase.templates, since_ns) {
-                self.tally.counts.sent += 1;
+                self.tally.sent_late(now_ns - since_ns);
                 self.tally.silence.sent(now_ns);
                 self.in_flight += 1;
-                full_in_a_row = 0;
+                (full_in_a_row, burst) = (0, burst + 1);
+                if burst < OPEN_BURST_MAX {
+                    continue;
+                }
             } else {
                 full_in_a_row += 1;
             }
+            self.next_connection = (self.next_connection + 1) % count;
+            (steps, burst) = (steps + 1, 0);
+        }
+        if burst > 0 {
             self.next_connection = (self.next_connection + 1) % count;
             steps += 1;
         }
         (0..count.min(steps)).for_each(|step| self.flush((first + step) % count));
     }
 
-    /// When the next message should go out.
-    fn due_ns(&self, interval_ns: f64) -> u64 {
-        (self.tally.counts.sent as f64 * interval_ns) as u64
+    /// When the next message should go out; at once in closed loop.
+    fn due_ns(&self) -> u64 {
+        match self.pace {
+            Pace::Closed => 0,
+            Pace::Open { interval_ns, first_ns } => {
+                (first_ns + self.tally.counts.sent as f64 * interval_ns) as u64
+            }
+        }
     }
 
     /// How many messages should have gone out by this time and did not.
     fn overdue(&self, now_ns: u64) -> u64 {
         match self.pace {
             Pace::Closed => 0,
-            Pace::Open { interval_ns } => {
-                ((now_ns as f64 / interval_ns) as u64).saturating_sub(self.tally.counts.sent)
+            Pace::Open { interval_ns, first_ns } => {
+                let due = ((now_ns as f64 - first_ns).max(0.0) / interval_ns) as u64;
+                due.saturating_sub(self.tally.counts.sent)
             }
         }
     }
 
     fn time_to_next(&self, now_ns: u64) -> u64 {
         let longest_ns = nanoseconds(WAIT_MAX);
-        let Pace::Open { interval_ns } = self.pace else { return longest_ns };
-        let ahead_ns = self.due_ns(interval_ns).saturating_sub(now_ns);
+        if matches!(self.pace, Pace::Closed) {
+            return longest_ns;
+        }
+        let ahead_ns = self.due_ns().saturating_sub(now_ns);
         // With every window full only a reply can help, and that wakes the wait.
         if ahead_ns == 0 {
             longest_ns

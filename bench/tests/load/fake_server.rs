@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tungstenite::handshake::derive_accept_key;
+
+/// How long is waited for what must come; far longer than it takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How the server answers.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,8 @@ pub struct Seen {
     pub faults: Vec<String>,
     pub pongs: u64,
     pub goodbyes: u64,
+    /// Connections that are over.
+    pub ended: u64,
     pub targets: Vec<String>,
     times: BTreeMap<String, i64>,
 }
@@ -50,6 +55,7 @@ pub struct Seen {
 pub struct FakeServer {
     pub url: String,
     pub seen: Arc<Mutex<Seen>>,
+    changed: Arc<Condvar>,
 }
 
 impl FakeServer {
@@ -59,14 +65,30 @@ impl FakeServer {
         let url = format!("ws://{}/db", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Seen::default()));
         let shared = Arc::clone(&seen);
+        let changed = Arc::new(Condvar::new());
+        let told = Arc::clone(&changed);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let peer =
                     Peer { stream: stream.unwrap(), behaviour, seen: Arc::clone(&shared), requests: 0 };
-                thread::spawn(move || peer.serve());
+                let (seen, told) = (Arc::clone(&shared), Arc::clone(&told));
+                thread::spawn(move || {
+                    peer.serve();
+                    seen.lock().unwrap().ended += 1;
+                    told.notify_all();
+                });
             }
         });
-        Self { url, seen }
+        Self { url, seen, changed }
+    }
+
+    /// What was seen when so many connections are over, which is some time after the load generator has gone.
+    pub fn seen_at_end(&self, connections: u64) -> MutexGuard<'_, Seen> {
+        let seen = self.seen.lock().unwrap();
+        let all_ended = |seen: &mut Seen| seen.ended < connections;
+        let (seen, timeout) = self.changed.wait_timeout_while(seen, PATIENCE, all_ended).unwrap();
+        assert!(!timeout.timed_out(), "{} connections have ended", seen.ended);
+        seen
     }
 }
 

@@ -38,7 +38,7 @@ fn every_record_acknowledged_was_seen_in_order_of_time() {
         &["--apikey", "a b", "--records=3", "--collections=2", "--documents=7", "--connections=4"],
     );
     assert!(content, "{report}");
-    let seen = server.seen.lock().unwrap();
+    let seen = server.seen_at_end(4);
     assert!(seen.faults.is_empty(), "{:?}", seen.faults);
     assert_eq!(seen.records, number(&report, "records_acknowledged"));
     assert_eq!(seen.requests["ins"], number(&report, "replies"));
@@ -134,6 +134,42 @@ fn failures_to_connect_are_told_in_plain_words() {
     let output = bench(&["--url", &format!("ws://{free}")]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("cannot connect to ws://") && text.contains("refused"), "{text}");
+}
+
+#[test]
+fn a_run_leaves_a_page_its_facts_and_its_course() {
+    let server = FakeServer::start(Behaviour::InTurn);
+    let page = std::env::temp_dir().join(format!("fluxiondb-bench-page-{}.html", std::process::id()));
+    let path = page.to_str().unwrap();
+    let (report, content) =
+        load(&server, &["--report", path, "--fact", "commit=1a2b", "--workload=ins=1,gval=1", "--rate=2000"]);
+    assert!(content, "{report}");
+    assert_eq!(report["facts"]["commit"], "1a2b");
+    assert!(report["machine"]["cpus"].as_u64() >= Some(1), "{report}");
+    // Whole intervals of 10 ms in 0.3 s.
+    let replies = report["timeline"]["replies"].as_array().unwrap();
+    assert!(replies.len() >= 29, "{replies:?}");
+    assert!(report["sent_late"]["p99_us"].as_f64().unwrap() < report["latency"]["max_us"].as_f64().unwrap());
+    let text = std::fs::read_to_string(&page).unwrap();
+    std::fs::remove_file(&page).unwrap();
+    assert!(text.contains("commit</th><td>1a2b") && text.ends_with("</html>\n"));
+
+    let output = bench(&["--url", &server.url, "--report", "/nowhere/page.html"]);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("cannot write /nowhere/page.html"), "{complaint}");
+    assert!(!output.stdout.is_empty() && output.status.code() == Some(2));
+}
+
+#[test]
+fn progress_is_told_when_asked_for() {
+    let server = FakeServer::start(Behaviour::InTurn);
+    let told = |arguments: &[&str]| {
+        let output = bench(&[&["--url", &server.url, "--duration=1.2"], arguments].concat());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(told(&[]), "");
+    let lines = told(&["--progress", "--rate=1000"]);
+    assert!(lines.contains("load    1 s") && lines.contains("of 1,000 offered"), "{lines}");
 }
 
 #[test]
