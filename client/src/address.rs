@@ -1,0 +1,153 @@
+//! A `ws://` address taken apart, with key and name put into its query.
+
+use crate::error::Error;
+use crate::options::Options;
+use std::fmt;
+use std::fmt::Write;
+
+const PORT_DEFAULT: u16 = 80;
+
+/// Where to connect, and what to ask for there. `Display` tells host and port only: the path holds the key.
+#[derive(Debug)]
+pub(crate) struct Address {
+    /// Name or IP address; an IPv6 address without its brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Path and query, with the key.
+    pub(crate) path: String,
+}
+
+impl Address {
+    pub(crate) fn new(options: &Options) -> Result<Address, Error> {
+        let (host, port, mut path) = split(&options.url).map_err(Error::Address)?;
+        if options.key.is_empty() {
+            return Err(Error::Address("the API key is empty".into()));
+        }
+        let joint = if path.contains('?') { '&' } else { '?' };
+        path.push(joint);
+        path.push_str("api-key=");
+        push_encoded(&mut path, &options.key);
+        if let Some(name) = &options.name {
+            path.push_str("&name=");
+            push_encoded(&mut path, name);
+        }
+        Ok(Address { host, port, path })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+fn split(url: &str) -> Result<(String, u16, String), String> {
+    if url.starts_with("wss://") {
+        return Err("wss:// is not supported yet: this client speaks no TLS; use ws://, or a proxy such as \
+                    stunnel that does"
+            .into());
+    }
+    let Some(rest) = url.strip_prefix("ws://") else {
+        let shown = url.split(['?', '#']).next().unwrap_or_default();
+        return Err(format!("the address {shown:?} must start with ws://, as in ws://localhost:8080"));
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let path = path.split('#').next().unwrap_or_default();
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    if authority.contains('@') {
+        return Err("the address must not hold a user name or a password".into());
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("what follows the host in the address must be printable ASCII without spaces".into());
+    }
+    let (host, port) = split_port(authority)?;
+    let plain = host.bytes().all(|byte| byte.is_ascii_graphic());
+    if host.is_empty() || !plain {
+        return Err(format!("the address has no valid host: {authority:?}"));
+    }
+    Ok((host.to_owned(), port, path))
+}
+
+fn split_port(authority: &str) -> Result<(&str, u16), String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or("the address's '[' is not closed")?;
+            (host, after.strip_prefix(':'))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    match port {
+        Some(text) => match text.parse() {
+            Ok(port) => Ok((host, port)),
+            Err(_) => Err(format!("{text:?} in the address is not a port from 0 to 65535")),
+        },
+        None => Ok((host, PORT_DEFAULT)),
+    }
+}
+
+fn push_encoded(path: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(char::from(byte))
+            }
+            _ => {
+                // Writing to a string can't fail.
+                let _ = write!(path, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(url: &str) -> Result<Address, Error> {
+        Address::new(&Options::new(url, "a b&c").name("ü"))
+    }
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        for (url, host, port, path) in [
+            ("ws://127.0.0.1:8080", "127.0.0.1", 8080, "/?"),
+            ("ws://localhost", "localhost", 80, "/?"),
+            ("ws://[::1]:9/db?x=y#z", "::1", 9, "/db?x=y&"),
+            ("ws://host:1?x=y", "host", 1, "/?x=y&"),
+        ] {
+            let address = address(url).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port), "{url}");
+            assert_eq!(address.path, format!("{path}api-key=a%20b%26c&name=%C3%BC"));
+        }
+        assert_eq!(address("ws://[::1]:9").unwrap().to_string(), "[::1]:9");
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong_without_the_key() {
+        for (url, word) in [
+            ("", "ws://"),
+            ("http://x?api-key=secret", "must start with ws://"),
+            ("wss://x", "TLS"),
+            ("ws://", "host"),
+            ("ws://x:", "port"),
+            ("ws://x:70000", "70000"),
+            ("ws://[::1", "not closed"),
+            ("ws://me:secret@b", "password"),
+            ("ws://x/ y", "printable"),
+            ("ws://x\r\ny/", "host"),
+        ] {
+            let error = address(url).unwrap_err().to_string();
+            assert!(error.contains(word) && !error.contains("secret"), "{url}: {error}");
+        }
+        let empty = Address::new(&Options::new("ws://x", "")).unwrap_err();
+        assert!(empty.to_string().contains("key is empty"));
+    }
+}

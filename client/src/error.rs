@@ -1,0 +1,140 @@
+//! What can go wrong, in words for the user. No error holds the API key: addresses are told without their query.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Why a request or a connection failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address, or the key or name that goes into it, can't be used.
+    Address(String),
+    /// No connection could be made.
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The server did not accept the connection, such as for an unknown API key.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What the server says.
+        reason: String,
+    },
+    /// The server answered the request with an error. The connection goes on.
+    Server(String),
+    /// The server closed the connection.
+    Closed {
+        /// The code of its close frame, if it sent one.
+        code: Option<u16>,
+        /// The reason of its close frame.
+        reason: String,
+    },
+    /// The connection broke.
+    Broken(io::Error),
+    /// The server sent nothing for so long.
+    Silent(Duration),
+    /// What came is not what a FluxionDB server sends.
+    Protocol(String),
+    /// [`IN_FLIGHT_MAX`](crate::IN_FLIGHT_MAX) requests are waiting: receive replies before sending more.
+    TooManyInFlight,
+    /// The connection was lost earlier; [`Client::reconnect`](crate::Client::reconnect) makes a new one.
+    NotConnected,
+}
+
+impl Error {
+    /// Whether the connection is lost. If not, it can be used further.
+    pub fn is_disconnect(&self) -> bool {
+        !matches!(self, Error::Server(_) | Error::TooManyInFlight | Error::Address(_))
+    }
+
+    /// Whether another attempt may succeed.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::Closed { .. } | Error::Broken(_) | Error::Silent(_) => true,
+            Error::Refused { status, .. } => *status == 503,
+            _ => false,
+        }
+    }
+
+    /// Tells a timeout from other failures of the socket.
+    pub(crate) fn from_socket(error: io::Error, timeout: Duration) -> Error {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::Silent(timeout),
+            _ => Error::Broken(error),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Address(what) | Error::Server(what) => formatter.write_str(what),
+            Error::Unreachable { address, source } => {
+                write!(formatter, "can't connect to {address}: {source}")
+            }
+            Error::Refused { status, reason } => {
+                write!(formatter, "the server refused the connection: {reason} (status {status})")
+            }
+            Error::Closed { code, reason } => write_closed(formatter, *code, reason),
+            Error::Broken(source) => write!(formatter, "the connection broke: {source}"),
+            Error::Silent(time) => write!(formatter, "the server was silent for {} s", time.as_secs_f64()),
+            Error::Protocol(what) => write!(formatter, "this is no FluxionDB server: {what}"),
+            Error::TooManyInFlight => {
+                write!(formatter, "{} requests are waiting for their replies", crate::IN_FLIGHT_MAX)
+            }
+            Error::NotConnected => formatter.write_str("the connection was lost"),
+        }
+    }
+}
+
+fn write_closed(formatter: &mut fmt::Formatter<'_>, code: Option<u16>, reason: &str) -> fmt::Result {
+    let meaning = match code {
+        None => return formatter.write_str("the server ended the connection"),
+        Some(1001) => "it is stopping",
+        Some(1008) => "the API key is no longer valid, or the request broke the protocol",
+        Some(1009) => "a message is too long; its --max-message-bytes decides",
+        Some(_) => "",
+    };
+    let code = code.unwrap_or_default();
+    // Here the server's own words don't say what to do.
+    let reason = if reason.is_empty() || code == 1009 { meaning } else { reason };
+    match reason {
+        "" => write!(formatter, "the server closed the connection (code {code})"),
+        _ => write!(formatter, "the server closed the connection: {reason} (code {code})"),
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Unreachable { source, .. } | Error::Broken(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_says_what_its_code_means() {
+        let told = |code, reason: &str| Error::Closed { code, reason: reason.to_string() }.to_string();
+        assert_eq!(told(None, ""), "the server ended the connection");
+        assert!(told(Some(1009), "").contains("--max-message-bytes"));
+        assert_eq!(told(Some(1011), "disk full"), "the server closed the connection: disk full (code 1011)");
+        assert_eq!(told(Some(4000), ""), "the server closed the connection (code 4000)");
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let refused = |status| Error::Refused { status, reason: String::new() };
+        assert!(!refused(401).is_passing() && refused(503).is_passing());
+        assert!(!Error::Server("permission denied".into()).is_disconnect());
+        assert!(Error::Silent(Duration::from_secs(1)).is_disconnect());
+    }
+}

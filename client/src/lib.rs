@@ -1,0 +1,74 @@
+//! A small blocking client of FluxionDB.
+//!
+//! ```no_run
+//! use fluxion_client::{Client, HistoryQuery, NewRecord, Options};
+//!
+//! # fn main() -> Result<(), fluxion_client::Error> {
+//! let mut client = Client::connect(Options::new("ws://localhost:8080", "dev"))?;
+//! client.insert(&[
+//!     NewRecord { ts: 1700000000, document: "device-1", data: r#"{"t":21.5}"#, collection: "sensors" },
+//!     NewRecord { ts: 1700000060, document: "device-1", data: r#"{"t":22.5}"#, collection: "sensors" },
+//! ])?;
+//!
+//! // A history of any length, a record at a time
+//! for record in client.history(HistoryQuery::new("sensors", "device-1").reverse(true))? {
+//!     let record = record?;
+//!     println!("{} {}", record.ts, record.data);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Many requests in flight
+//!
+//! [`Client::send`] does not wait for the reply; [`Client::receive`] gives the next one, of whichever request,
+//! and [`Client::wait`] that of one request. The server carries out the requests of a connection so that each
+//! sees what the earlier ones did, but may answer them in another order.
+//!
+//! ```no_run
+//! # use fluxion_client::{Client, Options, Request};
+//! # fn main() -> Result<(), fluxion_client::Error> {
+//! # let mut client = Client::connect(Options::new("ws://localhost:8080", "dev"))?;
+//! for number in 0..100 {
+//!     let key = format!("key-{number}");
+//!     client.send(&Request::SetValue { collection: "settings", key: &key, value: "on" })?;
+//! }
+//! while let Some(reply) = client.receive()? {
+//!     reply.done()?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When the connection is lost
+//!
+//! A call that only reads is made again on a new connection; one that writes is not, since nobody knows whether
+//! it took effect. Either way the next call connects again, with growing pauses between attempts
+//! ([`Options::attempts`]). Requests that were in flight are lost, and [`Client::reconnect`] must be called
+//! before [`Client::send`] takes others.
+//!
+//! The crate knows only the protocol: nothing of the server's crates may be imported.
+
+mod address;
+mod backoff;
+mod calls;
+mod client;
+mod error;
+mod frames;
+mod handshake;
+mod incoming;
+mod limits;
+mod options;
+mod records;
+mod reply;
+mod request;
+mod stream;
+
+pub use client::{Client, Ticket};
+pub use error::Error;
+pub use limits::IN_FLIGHT_MAX;
+pub use options::Options;
+pub use records::{ApiKey, ConnectionInfo, NewRecord, Record, RecordKey, RecordText, Scope};
+pub use reply::Reply;
+pub use request::{HistoryQuery, LatestQuery, Request};
+pub use stream::{Latest, Records};

@@ -1,0 +1,68 @@
+//! How to connect: the address, the key, and how patient to be.
+
+use crate::limits::{ATTEMPTS, TIMEOUT};
+use std::fmt;
+use std::time::Duration;
+
+/// Where a client connects to and how it behaves.
+///
+/// ```
+/// use fluxion_client::Options;
+/// use std::time::Duration;
+///
+/// let options = Options::new("ws://localhost:8080", "dev")
+///     .name("nightly export")
+///     .timeout(Duration::from_secs(5))
+///     .attempts(3);
+/// // The key shows nowhere
+/// assert!(!format!("{options:?}").contains("dev"));
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) url: String,
+    pub(crate) key: String,
+    pub(crate) name: Option<String>,
+    pub(crate) timeout: Duration,
+    pub(crate) attempts: u32,
+}
+
+impl Options {
+    /// A server's address, such as `ws://localhost:8080`, and an API key that it knows.
+    pub fn new(url: impl Into<String>, key: impl Into<String>) -> Options {
+        Options { url: url.into(), key: key.into(), name: None, timeout: TIMEOUT, attempts: ATTEMPTS }
+    }
+
+    /// What the server's list of connections calls this one.
+    pub fn name(mut self, name: impl Into<String>) -> Options {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How long the server may be silent while something is expected of it; at least a millisecond.
+    pub fn timeout(mut self, timeout: Duration) -> Options {
+        self.timeout = timeout.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How often to try when a connection that was there is made again; 0 never does. The first connection is
+    /// tried once, so that a wrong address is told at once.
+    pub fn attempts(mut self, attempts: u32) -> Options {
+        self.attempts = attempts;
+        self
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may hold a key in its query.
+        let url = self.url.split(['?', '#']).next().unwrap_or_default();
+        formatter
+            .debug_struct("Options")
+            .field("url", &url)
+            .field("key", &"hidden")
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .field("attempts", &self.attempts)
+            .finish()
+    }
+}
