@@ -1,7 +1,8 @@
-//! The `fluxiondb` binary: parse, check, start, wait, exit code.
+//! The `fluxiondb` binary: parse, check, start, wait, exit code; or a command, which is a matter of `commands`.
 //! Exit codes: 0 after a clean stop, 1 when the server can't run or failed, 2 for bad options.
 
 mod checks;
+mod commands;
 mod logging;
 mod options;
 mod persistence;
@@ -27,6 +28,10 @@ const EXIT_FAILED: u8 = 1;
 const EXIT_BAD_OPTIONS: u8 = 2;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = commands::run_if_named(&arguments) {
+        return code;
+    }
     let settings = match Options::parse().check() {
         Ok(settings) => settings,
         Err(error) => return fail(EXIT_BAD_OPTIONS, &error),

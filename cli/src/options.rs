@@ -1,6 +1,7 @@
 //! The command line: what may be said, and whether it makes sense by itself. What the machine allows is the
 //! business of `checks`.
 
+use crate::commands::Command;
 use crate::placement::Cores;
 use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
@@ -126,6 +127,10 @@ pub struct Options {
     /// How to log
     #[arg(long, env = "FLUXIONDB_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+
+    // Run before the server's flags are looked at; here for the help, and to be refused behind those flags.
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 /// When a write is acknowledged.
@@ -197,6 +202,11 @@ pub struct Settings {
 impl Options {
     /// Checks what the parser can't: flags that depend on each other, and the key.
     pub fn check(self) -> Result<Settings, String> {
+        if self.command.is_some() {
+            return Err("a command takes none of the server's flags: write it first, as in \
+                        `fluxiondb export --all --out-dir DIR`"
+                .into());
+        }
         if self.data.is_none() && self.sync == Sync::Always {
             return Err("--sync always stores every write, so it needs a directory: --data DIR".into());
         }

@@ -1,0 +1,78 @@
+//! What an exported directory is made of, and what exports and imports say of it.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The file of a collection's key-value entries: an object.
+pub const KEY_VALUE_FILE: &str = "key_value.json";
+/// The file of the API keys: an array.
+pub const API_KEYS_FILE: &str = "apikeys.json";
+/// What the name of a document's file ends with.
+pub const DOCUMENT_EXTENSION: &str = ".jsonl";
+/// What the name of a file ends with that is not complete.
+pub const PARTIAL_EXTENSION: &str = ".partial";
+
+/// A line of a document's file.
+#[derive(Serialize, Deserialize)]
+pub struct Line<'a> {
+    pub ts: i64,
+    #[serde(borrow, default)]
+    pub doc: Cow<'a, str>,
+    #[serde(borrow)]
+    pub data: Cow<'a, str>,
+}
+
+/// What an export prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportSummary {
+    pub output_dir: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub collections: Vec<ExportedCollection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<ExportedKeys>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedCollection {
+    pub collection: String,
+    pub documents: u64,
+    pub records: u64,
+    pub output_dir: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedKeys {
+    pub keys: u64,
+    pub output_file: String,
+}
+
+/// What an import prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportSummary {
+    pub input_dir: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub collections: Vec<ImportedCollection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<ImportedKeys>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportedCollection {
+    pub collection: String,
+    pub documents: u64,
+    pub records: u64,
+    pub key_values: u64,
+    pub input_dir: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportedKeys {
+    pub keys: u64,
+    pub input_file: String,
+}

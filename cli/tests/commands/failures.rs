@@ -1,0 +1,119 @@
+//! Exports that are interrupted, and imports of what is broken or hostile.
+
+use crate::support::Server;
+use crate::tools::{Scratch, error, files, json, operator};
+use serde_json::json;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Stdio;
+
+#[test]
+fn a_bad_line_is_named_and_the_import_can_be_run_again() {
+    let (server, scratch) = (Server::start(&["--cores", "1"]), Scratch::new());
+    let good: String =
+        (0..2500).map(|ts| format!("{{\"ts\":{ts},\"doc\":\"d\",\"data\":\"x\"}}\n")).collect();
+    let file = scratch.path("in/c/d.jsonl");
+    for (bad, word) in [
+        ("{\"ts\":1,\"doc\":\"d\"", "EOF"),
+        ("{\"ts\":1,\"doc\":\"other\",\"data\":\"x\"}\n", "other"),
+        ("{\"ts\":1.5,\"data\":\"x\"}\n", "1.5"),
+    ] {
+        scratch.write("in/c/d.jsonl", &format!("{good}{bad}"));
+        let text = error(&server, &["import", "--in-dir", &scratch.path("in"), "--col", "c"]);
+        assert!(text.contains(&format!("{file}:2501: ")) && text.contains(word), "{text}");
+    }
+    scratch.write("in/c/d.jsonl", &format!("{good}\n  \n"));
+    let summary = json(&server, &["import", "--in-dir", &scratch.path("in"), "--col", "c"]);
+    assert_eq!(summary["collections"][0]["records"], 2500);
+    let records = json(&server, &["fetch-document", "--col", "c", "--doc", "d"]);
+    assert_eq!(records.as_array().unwrap().len(), 2500);
+}
+
+#[test]
+fn what_the_server_refuses_is_named() {
+    let server = Server::start(&["--cores", "1", "--max-message-bytes", "64k"]);
+    let scratch = Scratch::new();
+    scratch.write("in/c/d.jsonl", &format!("{{\"ts\":1,\"data\":\"{}\"}}\n", "x".repeat(100_000)));
+    let text = error(&server, &["import", "--in-dir", &scratch.path("in"), "--col", "c"]);
+    assert!(text.contains("d.jsonl: lines 1 to 1: ") && text.contains("--max-message-bytes"), "{text}");
+    json(&server, &["add-key", "--key", "reader"]);
+    scratch.write("in/c/d.jsonl", "{\"ts\":1,\"data\":\"x\"}\n");
+    let text =
+        error(&server, &["--apikey", "reader", "import", "--in-dir", &scratch.path("in"), "--col", "c"]);
+    assert!(text.contains("permission denied"), "{text}");
+}
+
+#[test]
+fn broken_files_beside_the_documents_are_named() {
+    let (server, scratch) = (Server::start(&["--cores", "1"]), Scratch::new());
+    scratch.write("in/c/key_value.json", "{\"k\":5}");
+    let import = |more: &str| error(&server, &["import", "--in-dir", &scratch.path("in"), more]);
+    assert!(import("--all").contains("key_value.json"));
+    scratch.write("in/c/key_value.json", "");
+    scratch.write("in/c/50%.jsonl", "");
+    assert!(import("--all").contains("50%.jsonl"));
+    scratch.write("in/apikeys.json", "[{\"key\":\"hidden-key\",\"scope\":\"admin\",\"deletable\":true}]");
+    let text = import("--api-keys");
+    assert!(text.contains("apikeys.json") && !text.contains("hidden-key"), "{text}");
+    assert!(error(&server, &["import", "--in-dir", "/nonexistent", "--all"]).contains("/nonexistent"));
+}
+
+#[test]
+fn no_name_leads_out_of_the_directory() {
+    let (server, scratch) = (Server::start(&["--cores", "1"]), Scratch::new());
+    scratch.write("outside/d.jsonl", "{\"ts\":1,\"data\":\"x\"}\n");
+    scratch.write("in/c/d.jsonl", "{\"ts\":1,\"data\":\"x\"}\n");
+    let absolute = scratch.path("outside");
+    for name in ["../outside", "c/../../outside", &absolute] {
+        let text = error(&server, &["import", "--in-dir", &scratch.path("in"), "--col", name]);
+        assert!(text.contains("not found") && text.contains("not followed"), "{text}");
+    }
+    symlink(scratch.path("outside"), scratch.path("in/link")).unwrap();
+    for more in [&["--all"][..], &["--col", "link"]] {
+        let text = error(&server, &[&["import", "--in-dir", &scratch.path("in")], more].concat());
+        assert!(text.contains("symbolic link"), "{text}");
+    }
+    assert_eq!(json(&server, &["fetch-collections"]), json!([]));
+    for name in ["../x", "/tmp/x"] {
+        json(&server, &["insert-record", "--col", name, "--doc", "../../y", "--data", "x"]);
+    }
+    json(&server, &["export", "--out-dir", &scratch.path("out/deep"), "--all"]);
+    assert_eq!(
+        files(&scratch.path("out")).into_keys().collect::<Vec<_>>(),
+        [
+            "deep/%2Ftmp%2Fx/..%2F..%2Fy.jsonl",
+            "deep/%2Ftmp%2Fx/key_value.json",
+            "deep/..%2Fx/..%2F..%2Fy.jsonl",
+            "deep/..%2Fx/key_value.json",
+            "deep/apikeys.json"
+        ]
+    );
+}
+
+#[test]
+fn an_interrupted_export_leaves_nothing_that_looks_complete() {
+    let (server, scratch) = (Server::start(&["--cores", "1"]), Scratch::new());
+    let mut client = server.client();
+    let text = "x".repeat(1000);
+    for part in 0..100 {
+        let records: Vec<_> = (0..2000)
+            .map(|ts| json!({"ts": part * 2000 + ts, "doc": "d", "data": text, "col": "c"}))
+            .collect();
+        client.done("ins", &json!(records));
+    }
+    let out = scratch.path("out");
+    let mut export =
+        operator(&server).args(["export", "--all", "--out-dir", &out]).stdout(Stdio::null()).spawn().unwrap();
+    let partial = format!("{out}/c/d.jsonl.partial");
+    while !Path::new(&partial).exists() {
+        assert!(export.try_wait().unwrap().is_none(), "the export ended too early");
+        std::thread::yield_now();
+    }
+    export.kill().unwrap();
+    export.wait().unwrap();
+    assert_eq!(files(&out).into_keys().collect::<Vec<_>>(), ["c/d.jsonl.partial"]);
+    // The next one takes the place of what is left.
+    let summary = json(&server, &["export", "--out-dir", &out, "--col", "c"]);
+    assert_eq!(summary["collections"][0]["records"], 200_000);
+    assert_eq!(files(&out).into_keys().collect::<Vec<_>>(), ["c/d.jsonl", "c/key_value.json"]);
+}

@@ -1,0 +1,15 @@
+//! The commands of the real binary against a real server.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
+
+mod entries;
+mod exchange;
+mod failures;
+mod keys;
+mod large;
+mod library;
+mod records;
+mod shell;
+#[path = "../support/mod.rs"]
+mod support;
+mod tools;
