@@ -45,9 +45,9 @@ pub type LoadShard = Box<dyn FnOnce(&mut Shard) -> Result<(), String> + Send>;
 /// How one shard is loaded and stored.
 pub struct StoredShard {
     /// Called first.
-    pub start: StartWriter,
-    /// Called before the core serves.
     pub load: LoadShard,
+    /// Called when all shards have been loaded.
+    pub start: StartWriter,
 }
 
 /// What a writer answers a core with, from any thread.

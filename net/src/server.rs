@@ -5,7 +5,7 @@ use crate::connection;
 pub(crate) use crate::core::Shared;
 use crate::core::{Core, Stored};
 use crate::handshake;
-use crate::journal::{JournalOptions, LoadShard, Reporter, StoredShard};
+use crate::journal::{JournalOptions, LoadShard, Reporter, StartWriter, StoredShard};
 use crate::keys::Scope;
 use crate::limits::ACCEPT_PAUSE;
 use crate::mailbox::Mailbox;
@@ -113,19 +113,21 @@ impl Server {
             connection_count: AtomicUsize::new(0),
             active_cores: AtomicUsize::new(core_count),
         });
-        let sources = Source::all(&shared, persistence)?;
         let options = Arc::new(options);
+        let (loads, writers) = split_persistence(persistence, core_count);
         let mut starting = Vec::new();
-        for (index, source) in sources.into_iter().enumerate() {
-            starting.push(StartingCore::spawn(index, source, options.clone(), shared.clone())?);
+        for (index, load) in loads.into_iter().enumerate() {
+            starting.push(StartingCore::spawn(index, load, options.clone(), shared.clone())?);
         }
         for core in &starting {
             core.wait_until_loaded()?;
         }
+        // Only now: a file that turns out to be damaged is to be left as it is.
+        let starts = writers.start(&shared)?;
         let mut server = Server { address: options.address, shared, threads: Vec::new() };
-        for (index, core) in starting.into_iter().enumerate() {
+        for (index, (core, start)) in starting.into_iter().zip(starts).enumerate() {
             // The first core finds the port when it is 0; the others join it there.
-            match core.listen(server.address) {
+            match core.listen(server.address, start) {
                 Ok((thread, address)) => {
                     server.address = address;
                     server.threads.push(thread);
@@ -168,56 +170,66 @@ const PREEMPT_INTERVAL: Duration = Duration::from_secs(3600);
 const IO_MEMORY_BYTES: usize = 64 << 10;
 const RING_DEPTH: usize = 1024;
 
-/// Where a core's data comes from and goes to.
-struct Source {
-    load: Option<LoadShard>,
+/// The writers of all cores, not yet started.
+struct Writers {
+    starts: Vec<Option<StartWriter>>,
+    options: Option<JournalOptions>,
+    api_keys: Arc<[(String, Scope)]>,
+}
+
+/// What a core gets, beside its shard, to begin with.
+struct Start {
     journal: Option<(JournalOptions, Sender<Batch>)>,
     api_keys: Arc<[(String, Scope)]>,
 }
 
-impl Source {
-    /// One for each core, with its writer started.
-    fn all(shared: &Arc<Shared>, persistence: Option<Persistence>) -> Result<Vec<Source>, ServerError> {
-        let Some(Persistence { journal, shards, api_keys }) = persistence else {
-            let none = || Source { load: None, journal: None, api_keys: Arc::default() };
-            return Ok(shared.mailboxes.iter().map(|_| none()).collect());
-        };
-        assert_eq!(shards.len(), shared.mailboxes.len());
-        let api_keys: Arc<[_]> = api_keys.into();
-        let source = |(core, shard): (usize, StoredShard)| {
-            let reporter = Reporter { shared: shared.clone(), core };
-            let sender = (shard.start)(reporter).map_err(ServerError::Storage)?;
-            Ok(Source {
-                load: Some(shard.load),
-                journal: Some((journal, sender)),
-                api_keys: api_keys.clone(),
-            })
-        };
-        shards.into_iter().enumerate().map(source).collect()
-    }
+fn split_persistence(
+    persistence: Option<Persistence>,
+    core_count: usize,
+) -> (Vec<Option<LoadShard>>, Writers) {
+    let Some(Persistence { journal, shards, api_keys }) = persistence else {
+        let (loads, starts) = (0..core_count).map(|_| (None, None)).unzip();
+        return (loads, Writers { starts, options: None, api_keys: Arc::default() });
+    };
+    assert_eq!(shards.len(), core_count);
+    let split = shards.into_iter().map(|StoredShard { load, start }| (Some(load), Some(start)));
+    let (loads, starts) = split.unzip();
+    (loads, Writers { starts, options: Some(journal), api_keys: api_keys.into() })
+}
 
-    fn fill(self) -> Result<Stored, ServerError> {
-        let mut shard = Shard::new(LogMode::Off);
-        if let Some(load) = self.load {
-            load(&mut shard).map_err(ServerError::Storage)?;
-            shard.start_log();
-        }
-        Ok(Stored { shard, journal: self.journal, api_keys: self.api_keys })
+impl Writers {
+    fn start(self, shared: &Arc<Shared>) -> Result<Vec<Start>, ServerError> {
+        let Writers { starts, options, api_keys } = self;
+        let start = |(core, start): (usize, Option<StartWriter>)| {
+            let reporter = Reporter { shared: shared.clone(), core };
+            let sender = start.map(|start| start(reporter)).transpose().map_err(ServerError::Storage)?;
+            Ok(Start { journal: options.zip(sender), api_keys: api_keys.clone() })
+        };
+        starts.into_iter().enumerate().map(start).collect()
     }
+}
+
+fn filled_shard(load: Option<LoadShard>) -> Result<Shard, ServerError> {
+    let mut shard = Shard::new(LogMode::Off);
+    if let Some(load) = load {
+        load(&mut shard).map_err(ServerError::Storage)?;
+        shard.start_log();
+    }
+    Ok(shard)
 }
 
 /// A core whose thread has been started. Dropped before it listens, it ends by itself.
 struct StartingCore {
     thread: ExecutorJoinHandle<()>,
     loaded: mpsc::Receiver<Result<(), ServerError>>,
-    address: mpsc::Sender<SocketAddr>,
+    go: mpsc::Sender<(SocketAddr, Start)>,
     listening: mpsc::Receiver<Result<SocketAddr, ServerError>>,
 }
 
 impl StartingCore {
     fn spawn(
         index: usize,
-        source: Source,
+        load: Option<LoadShard>,
         options: Arc<ServerOptions>,
         shared: Arc<Shared>,
     ) -> Result<StartingCore, ServerError> {
@@ -231,16 +243,17 @@ impl StartingCore {
             builder = builder.spin_before_park(options.spin);
         }
         let (report_loaded, loaded) = mpsc::channel();
-        let (address, addresses) = mpsc::channel();
+        let (go, going) = mpsc::channel();
         let (report_listening, listening) = mpsc::channel();
         let run = move || async move {
-            let stored = match source.fill() {
-                Ok(stored) => stored,
+            let shard = match filled_shard(load) {
+                Ok(shard) => shard,
                 Err(error) => return drop(report_loaded.send(Err(error))),
             };
             let _ = report_loaded.send(Ok(()));
             // Nothing else runs on this thread yet, so it may wait; the sender is gone if another core failed.
-            let Ok(address) = addresses.recv() else { return };
+            let Ok((address, Start { journal, api_keys })) = going.recv() else { return };
+            let stored = Stored { shard, journal, api_keys };
             match TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
                 Ok((address, listener)) => {
                     let _ = report_listening.send(Ok(address));
@@ -252,15 +265,19 @@ impl StartingCore {
             }
         };
         let thread = builder.spawn(run).map_err(|error| ServerError::Core(index, error.to_string()))?;
-        Ok(StartingCore { thread, loaded, address, listening })
+        Ok(StartingCore { thread, loaded, go, listening })
     }
 
     fn wait_until_loaded(&self) -> Result<(), ServerError> {
         self.loaded.recv().unwrap_or_else(|_| Err(ServerError::ended()))
     }
 
-    fn listen(self, address: SocketAddr) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
-        let _ = self.address.send(address);
+    fn listen(
+        self,
+        address: SocketAddr,
+        start: Start,
+    ) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
+        let _ = self.go.send((address, start));
         let address = self.listening.recv().unwrap_or_else(|_| Err(ServerError::ended()))?;
         Ok((self.thread, address))
     }

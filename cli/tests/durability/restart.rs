@@ -275,6 +275,35 @@ fn files_that_cannot_be_used_are_named_and_left_alone() {
     assert_eq!(collections(&mut server.client()).len(), 50);
 }
 
+/// What a crash left in the write-ahead log is not worked into a file that is damaged.
+#[test]
+fn a_damaged_file_keeps_its_write_ahead_log() {
+    let directory = TempDir::new();
+    for (round, text) in ["a", "b"].iter().enumerate() {
+        let mut server = start(&directory, "1");
+        let mut client = server.client();
+        let data = text.repeat(300);
+        for ts in 0..200 {
+            client.done("ins", &json!([{"ts": ts, "doc": "d", "data": data, "col": "c"}]));
+        }
+        // Answered when it is stored, so all before it is stored too.
+        client.call("keys", &json!({"action": "add", "key": "k", "scope": "readonly"}));
+        if round == 0 { server.stop() } else { server.kill() }
+    }
+    let file = &shard_files(&directory)[0];
+    let mut bytes = std::fs::read(file).unwrap();
+    let len = bytes.len();
+    // The first page tells what is in the file, and its copy in the log may be newer: the others are spoilt.
+    bytes[4096..].fill(0xa5);
+    std::fs::write(file, &bytes).unwrap();
+    let log = directory.path().join("shard-000.db-wal");
+    let logged = std::fs::read(&log).unwrap();
+    assert!(len > 8192 && logged.len() > 4096);
+    let wrong = refused(&["--data", directory.text(), "--cores", "1"]);
+    assert!(wrong.contains("shard-000.db") && wrong.contains("damaged"), "{wrong}");
+    assert!(std::fs::read(file).unwrap() == bytes && std::fs::read(&log).unwrap() == logged);
+}
+
 /// Deleted data leaves the file's space to what comes after it.
 #[test]
 fn the_space_of_a_deleted_collection_is_used_again() {
