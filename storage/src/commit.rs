@@ -17,11 +17,20 @@ pub(crate) fn commit(connection: &mut Connection, plan: &Plan<'_>) -> rusqlite::
 
 /// Deletes all of a collection.
 pub(crate) fn delete_collection(connection: &Connection, collection: &str) -> rusqlite::Result<()> {
-    let records = "DELETE FROM records WHERE doc_id IN (SELECT id FROM docs WHERE collection = ?1)";
-    connection.prepare_cached(records)?.execute([collection])?;
+    // One by one: a single statement for all would first collect the keys of all records in memory.
+    let mut delete = connection.prepare_cached("DELETE FROM records WHERE doc_id = ?1")?;
+    for id in document_ids(connection, collection)? {
+        delete.execute([id])?;
+    }
     connection.prepare_cached("DELETE FROM docs WHERE collection = ?1")?.execute([collection])?;
     connection.prepare_cached("DELETE FROM key_values WHERE collection = ?1")?.execute([collection])?;
     Ok(())
+}
+
+/// The numbers of a collection's documents.
+pub(crate) fn document_ids(connection: &Connection, collection: &str) -> rusqlite::Result<Vec<i64>> {
+    let find = "SELECT id FROM docs WHERE collection = ?1 ORDER BY id";
+    connection.prepare_cached(find)?.query_map([collection], |row| row.get(0))?.collect()
 }
 
 /// The number of a document, made if it has none.
@@ -128,4 +137,43 @@ fn store_api_keys(transaction: &Transaction<'_>, plan: &Plan<'_>) -> rusqlite::R
         };
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::describe;
+    use crate::schema::ShardFile;
+    use crate::store::tests::TempDir;
+    use fluxion_engine::{Batch, Change};
+
+    fn put(batch: &mut Batch, times: std::ops::Range<i64>) {
+        let data = "x".repeat(1000);
+        for ts in times {
+            batch.push(Change::Put { collection: "c", document: "d", ts, data: &data });
+        }
+    }
+
+    #[test]
+    fn a_full_disk_leaves_nothing_of_a_plan_and_room_lets_it_through() {
+        let directory = TempDir::new();
+        let mut file = ShardFile::create(&directory.0, 0, None).unwrap();
+        let mut batch = Batch::default();
+        put(&mut batch, 0..10);
+        commit(&mut file.connection, &Plan::new(&batch)).unwrap();
+        file.connection.pragma_update(None, "max_page_count", 40).unwrap();
+        let mut batch = Batch::default();
+        batch.push(Change::DeleteDocument { collection: "c", document: "d" });
+        put(&mut batch, 100..400);
+        let plan = Plan::new(&batch);
+        let times = "SELECT min(ts) || ' ' || max(ts) || ' ' || count(*) FROM records";
+        for _ in 0..2 {
+            let wrong = describe(&commit(&mut file.connection, &plan).unwrap_err());
+            assert!(wrong.starts_with("disk full"), "{wrong}");
+            assert_eq!(file.query::<String>(times).unwrap(), "0 9 10");
+        }
+        file.connection.pragma_update(None, "max_page_count", 4000).unwrap();
+        commit(&mut file.connection, &plan).unwrap();
+        assert_eq!(file.query::<String>(times).unwrap(), "100 399 300");
+    }
 }

@@ -5,6 +5,7 @@ use crate::limits::SHARDS_MAX;
 use crate::schema::file_index;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -18,7 +19,11 @@ pub struct DirectoryLock {
 /// Makes the directory if it isn't there, and locks it.
 pub(crate) fn lock(directory: &Path) -> Result<DirectoryLock, Error> {
     let wrong = |error| Error::Directory(directory.to_owned(), error);
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(wrong)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        // "File exists" would not say what is wrong with that.
+        let is_file = error.kind() == ErrorKind::AlreadyExists;
+        wrong(if is_file { ErrorKind::NotADirectory.into() } else { error })
+    })?;
     let path = directory.join(LOCK_NAME);
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(wrong)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -46,7 +51,7 @@ pub(crate) fn remove_database(path: &Path) -> Result<(), Error> {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         match std::fs::remove_file(&name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(Error::File(name.into(), error));
             }
             _ => {}

@@ -6,14 +6,14 @@
 //!
 //! A start that finds an import under way begins it anew with empty shards, or, if the file has been renamed, ends it.
 
-use crate::commit::{document_id, put_statement};
+use crate::copying::Copying;
 use crate::error::Error;
-use crate::limits::{BUSY_TIMEOUT, ROWS_PER_TRANSACTION};
+use crate::limits::BUSY_TIMEOUT;
 use crate::progress::Progress;
 use crate::schema::{ShardFile, sync_directory};
 use fluxion_engine::{ShardId, shard_of};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, OpenFlags, Row};
 use std::borrow::Cow;
 use std::path::Path;
 use tracing::{info, warn};
@@ -150,17 +150,19 @@ impl Repaired {
     }
 }
 
-fn copy(source: &Source<'_>, files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
+fn copy(source: &Source<'_>, files: &[ShardFile], shard_count: usize) -> Result<(), Error> {
     let total = source.count()? as usize;
     info!(records = total, "importing {NAME}");
     let mut repaired = Repaired::default();
-    copy_records(source, files, shard_count, &mut repaired, total)?;
+    let mut targets = Targets::new(files, shard_count);
+    copy_records(source, &mut targets, &mut repaired, total)?;
     if source.has_table("key_values")? {
-        copy_entries(source, files, shard_count, &mut repaired)?;
+        copy_entries(source, &mut targets, &mut repaired)?;
     }
     if source.has_table("api_keys")? {
-        copy_api_keys(source, &files[0])?;
+        copy_api_keys(source, &mut targets.0[0])?;
     }
+    targets.0.iter_mut().try_for_each(Copying::commit)?;
     if repaired.0 > 0 {
         warn!(
             texts = repaired.0,
@@ -171,88 +173,51 @@ fn copy(source: &Source<'_>, files: &mut [ShardFile], shard_count: usize) -> Res
     Ok(())
 }
 
-/// Where the records that are being copied go.
-struct Target {
-    collection: String,
-    document: String,
-    shard: usize,
-    document_id: i64,
+/// The files that rows go to, each to the one of its collection's shard.
+struct Targets<'a>(Vec<Copying<'a>>);
+
+impl<'a> Targets<'a> {
+    fn new(files: &'a [ShardFile], shard_count: usize) -> Targets<'a> {
+        Targets(files[..shard_count].iter().map(Copying::new).collect())
+    }
+
+    fn of(&mut self, collection: &str) -> &mut Copying<'a> {
+        let ShardId(shard) = shard_of(collection, self.0.len());
+        &mut self.0[shard]
+    }
 }
 
 fn copy_records(
     source: &Source<'_>,
-    files: &[ShardFile],
-    shard_count: usize,
+    targets: &mut Targets<'_>,
     repaired: &mut Repaired,
     total: usize,
 ) -> Result<(), Error> {
     let read = Error::in_file(source.path);
     let mut progress = Progress::new("records imported", total);
-    let mut target: Option<Target> = None;
-    let mut open_rows = 0;
-    let end = |target: &mut Option<Target>, rows: &mut usize, progress: &mut Progress| {
-        progress.add(std::mem::take(rows));
-        match target.take() {
-            Some(target) => files[target.shard].run_ref(|connection| connection.execute_batch("COMMIT")),
-            None => Ok(()),
-        }
-    };
-    let all = "SELECT collection, doc, ts, data FROM records ORDER BY collection, doc, ts";
-    source.each(all, |row| {
+    source.each("SELECT collection, doc, ts, data FROM records ORDER BY collection, doc, ts", |row| {
         let collection = repaired.text(row, 0).map_err(&read)?;
         let document = repaired.text(row, 1).map_err(&read)?;
-        let known =
-            target.as_ref().is_some_and(|known| known.collection == collection && known.document == document);
-        if open_rows >= ROWS_PER_TRANSACTION || !known {
-            let ShardId(shard) = shard_of(&collection, shard_count);
-            // A document's end alone is no reason to commit.
-            let goes_on =
-                open_rows < ROWS_PER_TRANSACTION && target.as_ref().is_some_and(|known| known.shard == shard);
-            if !goes_on {
-                end(&mut target, &mut open_rows, &mut progress)?;
-                files[shard].run_ref(|connection| connection.execute_batch("BEGIN"))?;
-            }
-            let document_id =
-                files[shard].run_ref(|connection| document_id(connection, &collection, &document))?;
-            target = Some(Target {
-                collection: collection.into_owned(),
-                document: document.into_owned(),
-                shard,
-                document_id,
-            });
-        }
-        let Some(target) = &target else { unreachable!("it was just made") };
-        let ts: i64 = row.get(2).map_err(&read)?;
         let data = repaired.text(row, 3).map_err(&read)?;
-        open_rows += 1;
-        files[target.shard].run_ref(|connection| {
-            put_statement(connection)?.execute(params![target.document_id, ts, data]).map(drop)
-        })
-    })?;
-    end(&mut target, &mut open_rows, &mut progress)
+        progress.add(1);
+        targets.of(&collection).record(&collection, &document, row.get(2).map_err(&read)?, &data)
+    })
 }
 
 fn copy_entries(
     source: &Source<'_>,
-    files: &[ShardFile],
-    shard_count: usize,
+    targets: &mut Targets<'_>,
     repaired: &mut Repaired,
 ) -> Result<(), Error> {
     let read = Error::in_file(source.path);
-    files.iter().try_for_each(|file| file.run_ref(|connection| connection.execute_batch("BEGIN")))?;
     source.each("SELECT collection, key, value FROM key_values", |row| {
         let collection = repaired.text(row, 0).map_err(&read)?;
         let (key, value) = (repaired.text(row, 1).map_err(&read)?, repaired.text(row, 2).map_err(&read)?);
-        let ShardId(shard) = shard_of(&collection, shard_count);
-        files[shard].run_ref(|connection| {
-            let put = "INSERT OR REPLACE INTO key_values VALUES (?1, ?2, ?3)";
-            connection.prepare_cached(put)?.execute(params![collection, key, value]).map(drop)
-        })
-    })?;
-    files.iter().try_for_each(|file| file.run_ref(|connection| connection.execute_batch("COMMIT")))
+        targets.of(&collection).entry(&collection, &key, &value)
+    })
 }
 
-fn copy_api_keys(source: &Source<'_>, file: &ShardFile) -> Result<(), Error> {
+fn copy_api_keys(source: &Source<'_>, first: &mut Copying<'_>) -> Result<(), Error> {
     let read = Error::in_file(source.path);
     let mut masters = 0;
     source.each("SELECT api_key, scope, deletable FROM api_keys", |row| {
@@ -262,11 +227,7 @@ fn copy_api_keys(source: &Source<'_>, file: &ShardFile) -> Result<(), Error> {
             masters += 1;
             return Ok(());
         }
-        file.run_ref(|connection| {
-            connection
-                .execute("INSERT OR REPLACE INTO api_keys VALUES (?1, ?2)", params![key, scope])
-                .map(drop)
-        })
+        first.api_key(&key, &scope)
     })?;
     if masters > 0 {
         info!(keys = masters, "master keys of the C++ server were left out: give one with --secret-key");

@@ -5,6 +5,7 @@
 //! `import` takes over a file of the C++ server.
 
 mod commit;
+mod copying;
 mod directory;
 mod error;
 mod import;

@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
-/// Rows of one transaction while collections are moved or imported: what a crash makes do again, and what the
-/// write-ahead log grows by at a time.
-pub const ROWS_PER_TRANSACTION: usize = 100_000;
+/// Data of one transaction while collections are moved or imported: what a crash makes do again, and what the
+/// write-ahead log grows by at a time. Tests need many transactions of little data.
+pub const TRANSACTION_BYTES: usize = if cfg!(test) { 1_000 } else { 16 << 20 };
+
+/// What a row counts for besides its text: its key, and its part of the tree.
+pub const ROW_BYTES: usize = 32;
+
+/// Records that one transaction deletes where a collection has been moved away: pages that become free are hardly
+/// written, so this bounds what is done again, not the log.
+pub const RECORDS_DELETED: usize = if cfg!(test) { 10 } else { 100_000 };
 
 /// Pages in the write-ahead log after which a commit copies them into the file: 16 MiB, which takes tens of milliseconds.
 /// With four times as many each took 300 ms, longer than a batch, and writers waited for it.

@@ -4,13 +4,14 @@
 //! clients before all of it is over, so wherever a crash comes, the two copies together are the collection, and the
 //! next start, with whatever number of shards, puts them together.
 
-use crate::commit::{delete_collection, document_id, put_statement};
+use crate::commit::{delete_collection, document_ids};
+use crate::copying::Copying;
 use crate::error::Error;
-use crate::limits::ROWS_PER_TRANSACTION;
+use crate::limits::{RECORDS_DELETED, ROW_BYTES, TRANSACTION_BYTES};
 use crate::progress::Progress;
 use crate::schema::ShardFile;
 use fluxion_engine::{ShardId, shard_of};
-use rusqlite::{Connection, Rows, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use tracing::info;
 
 /// A collection that lies in the wrong file.
@@ -38,14 +39,11 @@ pub(crate) fn place(files: &mut [ShardFile], shard_count: usize) -> Result<(), E
     files.iter().try_for_each(ShardFile::check)?;
     info!(collections = misplaced.len(), shards = shard_count, "moving collections to other shards");
     let mut progress = Progress::new("records moved", count_records(files, &misplaced)?);
-    for Misplaced { collection, from, to } in misplaced {
-        let [from, to] = files.get_disjoint_mut([from, to]).unwrap_or_else(|_| unreachable!("two files"));
-        copy(from, to, &collection, &mut progress)?;
-        from.run(|connection| {
-            let transaction = connection.transaction()?;
-            delete_collection(&transaction, &collection)?;
-            transaction.commit()
-        })?;
+    misplaced.sort_by_key(|misplaced| (misplaced.from, misplaced.to));
+    for run in misplaced.chunk_by(|one, other| (one.from, one.to) == (other.from, other.to)) {
+        let pair = files.get_disjoint_mut([run[0].from, run[0].to]);
+        let [from, to] = pair.unwrap_or_else(|_| unreachable!("two files"));
+        move_run(from, to, run, &mut progress)?;
     }
     files.iter().try_for_each(ShardFile::checkpoint)
 }
@@ -67,76 +65,92 @@ fn count_records(files: &[ShardFile], misplaced: &[Misplaced]) -> Result<usize, 
     Ok(misplaced.iter().map(count).sum::<Result<i64, Error>>()? as usize)
 }
 
-/// Copies a collection; all of it is on disk afterwards.
-fn copy(
+/// Moves collections from one file to another, small ones many at a time: a commit has to wait for the disk.
+fn move_run(
     from: &ShardFile,
-    to: &mut ShardFile,
-    collection: &str,
+    to: &ShardFile,
+    run: &[Misplaced],
     progress: &mut Progress,
 ) -> Result<(), Error> {
-    let read = Error::in_file(&from.path);
-    let written = Error::in_file(&to.path);
-    let source = &from.connection;
-    let query = "SELECT doc, ts, data FROM docs JOIN records ON doc_id = id WHERE collection = ?1 ORDER BY doc_id, ts";
-    let mut records = source.prepare(query).map_err(&read)?;
-    let mut rows = records.query([collection]).map_err(&read)?;
-    loop {
-        let transaction = to.connection.transaction().map_err(&written)?;
-        let count = copy_records(&mut rows, &transaction, collection, &read, &written)?;
-        transaction.commit().map_err(&written)?;
-        progress.add(count);
-        if count < ROWS_PER_TRANSACTION {
-            break;
+    let mut copying = Copying::new(to);
+    let (mut bytes, mut first) = (0, 0);
+    for (index, Misplaced { collection, .. }) in run.iter().enumerate() {
+        bytes += copy(from, collection, &mut copying, progress)?;
+        if bytes >= TRANSACTION_BYTES || index + 1 == run.len() {
+            copying.commit()?;
+            delete(from, &run[first..=index])?;
+            (bytes, first) = (0, index + 1);
         }
     }
-    let mut entries =
-        source.prepare("SELECT key, value FROM key_values WHERE collection = ?1").map_err(&read)?;
-    let mut rows = entries.query([collection]).map_err(&read)?;
-    let transaction = to.connection.transaction().map_err(&written)?;
-    while let Some(row) = rows.next().map_err(&read)? {
-        let entry: (String, String) = row.try_into().map_err(&read)?;
-        let put = "INSERT OR REPLACE INTO key_values VALUES (?1, ?2, ?3)";
-        let put = transaction
-            .prepare_cached(put)
-            .and_then(|mut put| put.execute(params![collection, entry.0, entry.1]));
-        put.map_err(&written)?;
-    }
-    transaction.commit().map_err(&written)
+    Ok(())
 }
 
-/// Copies at most so many records that they fit a transaction.
-fn copy_records(
-    rows: &mut Rows<'_>,
-    to: &Connection,
+/// Copies a collection; gives about how many bytes it is.
+fn copy(
+    from: &ShardFile,
     collection: &str,
-    read: &impl Fn(rusqlite::Error) -> Error,
-    written: &impl Fn(rusqlite::Error) -> Error,
+    to: &mut Copying<'_>,
+    progress: &mut Progress,
 ) -> Result<usize, Error> {
-    let mut put = put_statement(to).map_err(written)?;
-    let mut document = (String::new(), 0);
-    let mut count = 0;
-    while count < ROWS_PER_TRANSACTION
-        && let Some(row) = rows.next().map_err(read)?
-    {
-        let name = row.get_ref(0).and_then(|name| Ok(name.as_str()?)).map_err(read)?;
-        if count == 0 || document.0 != name {
-            document = (name.to_string(), document_id(to, collection, name).map_err(written)?);
-        }
-        let ts: i64 = row.get(1).map_err(read)?;
-        let data = row.get_ref(2).and_then(|data| Ok(data.as_str()?)).map_err(read)?;
-        put.execute(params![document.1, ts, data]).map_err(written)?;
-        count += 1;
+    let read = Error::in_file(&from.path);
+    let mut bytes = 0;
+    let query = "SELECT doc, ts, data FROM docs JOIN records ON doc_id = id WHERE collection = ?1 ORDER BY doc_id, ts";
+    let mut records = from.connection.prepare_cached(query).map_err(&read)?;
+    let mut rows = records.query([collection]).map_err(&read)?;
+    while let Some(row) = rows.next().map_err(&read)? {
+        let document = row.get_ref(0).and_then(|name| Ok(name.as_str()?)).map_err(&read)?;
+        let data = row.get_ref(2).and_then(|data| Ok(data.as_str()?)).map_err(&read)?;
+        to.record(collection, document, row.get(1).map_err(&read)?, data)?;
+        bytes += data.len() + ROW_BYTES;
+        progress.add(1);
     }
-    Ok(count)
+    let query = "SELECT key, value FROM key_values WHERE collection = ?1";
+    let mut entries = from.connection.prepare_cached(query).map_err(&read)?;
+    let mut rows = entries.query([collection]).map_err(&read)?;
+    while let Some(row) = rows.next().map_err(&read)? {
+        let key = row.get_ref(0).and_then(|key| Ok(key.as_str()?)).map_err(&read)?;
+        let value = row.get_ref(1).and_then(|value| Ok(value.as_str()?)).map_err(&read)?;
+        to.entry(collection, key, value)?;
+        bytes += value.len() + ROW_BYTES;
+    }
+    Ok(bytes)
+}
+
+/// Deletes collections, those with many records in several transactions.
+fn delete(from: &ShardFile, run: &[Misplaced]) -> Result<(), Error> {
+    from.run_ref(|connection| {
+        let mut room = RECORDS_DELETED;
+        connection.execute_batch("BEGIN")?;
+        for Misplaced { collection, .. } in run {
+            for id in document_ids(connection, collection)? {
+                while !delete_records(connection, id, &mut room)? {
+                    connection.execute_batch("COMMIT; BEGIN")?;
+                    room = RECORDS_DELETED;
+                }
+            }
+            delete_collection(connection, collection)?;
+        }
+        connection.execute_batch("COMMIT")
+    })
+}
+
+/// Deletes a document's records, the earliest if there is not room for all; gives whether none is left.
+fn delete_records(connection: &Connection, id: i64, room: &mut usize) -> rusqlite::Result<bool> {
+    let last = "SELECT ts FROM records WHERE doc_id = ?1 ORDER BY ts LIMIT 1 OFFSET ?2";
+    let mut last = connection.prepare_cached(last)?;
+    let last: Option<i64> = last.query_row(params![id, *room as i64 - 1], |row| row.get(0)).optional()?;
+    let delete = "DELETE FROM records WHERE doc_id = ?1 AND ts <= ?2";
+    *room -= connection.prepare_cached(delete)?.execute(params![id, last.unwrap_or(i64::MAX)])?;
+    Ok(last.is_none())
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::store::{Store, StoreOptions, SyncMode};
     use std::collections::BTreeMap;
 
-    fn open(directory: &std::path::Path, shard_count: usize) -> Vec<ShardFile> {
+    pub(crate) fn open(directory: &std::path::Path, shard_count: usize) -> Vec<ShardFile> {
         let options = StoreOptions {
             directory: directory.into(),
             shard_count,
@@ -147,15 +161,30 @@ mod tests {
         shards.into_iter().map(crate::store::ShardStore::into_file).collect()
     }
 
-    fn content(files: &[ShardFile]) -> BTreeMap<(String, String, i64), String> {
+    /// Texts by collection, document or key, and time.
+    pub(crate) type Content = BTreeMap<(String, String, i64), String>;
+
+    /// What is in the files; nothing may be in a wrong one, or in two.
+    pub(crate) fn content(files: &[ShardFile]) -> Content {
         let mut content = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
             let rows: Vec<(String, String, i64, String)> = file
                 .run_ref(|connection| {
-                    let all = "SELECT * FROM all_records UNION ALL SELECT collection, 'key ' || key, 0, value FROM key_values";
+                    let all = "SELECT * FROM all_records
+                               UNION ALL SELECT collection, 'key ' || key, 0, value FROM key_values";
                     connection.prepare(all)?.query_map([], |row| row.try_into())?.collect()
                 })
                 .unwrap();
+            let orphans = "SELECT count(*) FROM docs WHERE id NOT IN (SELECT doc_id FROM records)";
+            assert_eq!(file.query::<i64>(orphans).unwrap(), 0);
+            let api_keys: Vec<(String, String)> = file
+                .run_ref(|connection| {
+                    let all = "SELECT api_key, scope FROM api_keys";
+                    connection.prepare(all)?.query_map([], |row| row.try_into())?.collect()
+                })
+                .unwrap();
+            assert!(index == 0 || api_keys.is_empty());
+            content.extend(api_keys.into_iter().map(|(key, scope)| (("API".into(), key, 0), scope)));
             for (collection, document, ts, data) in rows {
                 assert_eq!(shard_of(&collection, files.len()), ShardId(index));
                 assert!(content.insert((collection, document, ts), data).is_none());
@@ -164,25 +193,26 @@ mod tests {
         content
     }
 
+    /// Collections of 50 records in three documents, and an entry.
+    pub(crate) fn fill(files: &mut [ShardFile], collections: usize) {
+        for number in 0..collections {
+            let collection = format!("c{number}");
+            let ShardId(shard) = shard_of(&collection, files.len());
+            let mut copying = Copying::new(&files[shard]);
+            for ts in 0..50 {
+                copying.record(&collection, &format!("d{}", ts % 3), ts, &format!("{number} {ts}")).unwrap();
+            }
+            copying.entry(&collection, "k", "v").unwrap();
+            copying.commit().unwrap();
+        }
+    }
+
     /// Interrupted between any two commits, then started with other numbers of shards.
     #[test]
     fn what_lies_in_two_files_is_put_together() {
         let directory = crate::store::tests::TempDir::new();
         let mut files = open(&directory.0, 1);
-        files[0]
-            .run(|connection| {
-                let transaction = connection.transaction()?;
-                for number in 0..20 {
-                    let collection = format!("c{number}");
-                    for ts in 0..50 {
-                        let id = document_id(&transaction, &collection, &format!("d{}", ts % 3))?;
-                        put_statement(&transaction)?.execute(params![id, ts, format!("{number} {ts}")])?;
-                    }
-                    transaction.execute("INSERT INTO key_values VALUES (?1, 'k', 'v')", [&collection])?;
-                }
-                transaction.commit()
-            })
-            .unwrap();
+        fill(&mut files, 20);
         let expected = content(&files);
         assert_eq!(expected.len(), 20 * 51);
         drop(files);
@@ -198,7 +228,9 @@ mod tests {
                 let half = "DELETE FROM records
                             WHERE ts < 25 AND doc_id IN (SELECT id FROM docs WHERE collection = ?1)";
                 for name in names {
-                    copy(from, to, &name, &mut Progress::new("", 0)).unwrap();
+                    let mut copying = Copying::new(to);
+                    copy(from, &name, &mut copying, &mut Progress::new("", 0)).unwrap();
+                    copying.commit().unwrap();
                     let incomplete = [&*from, &*to][round % 2];
                     incomplete.run_ref(|connection| connection.execute(half, [name])).unwrap();
                 }

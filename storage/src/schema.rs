@@ -60,8 +60,8 @@ impl ShardFile {
             .open(&path)
             .map_err(|error| Error::File(path.clone(), error))?;
         let mut file = ShardFile::connect(&path)?;
+        file.use_log()?;
         file.run(|connection| {
-            connection.pragma_update(None, "journal_mode", "WAL")?;
             let transaction = connection.transaction()?;
             transaction.execute_batch(SCHEMA)?;
             let mut insert = transaction.prepare("INSERT INTO meta VALUES (?1, ?2)")?;
@@ -127,6 +127,11 @@ impl ShardFile {
             connection.pragma_update(None, "synchronous", "FULL")
         })?;
         Ok(file)
+    }
+
+    /// A file that was repaired or copied with `sqlite3` may have lost the mode that the writer counts on.
+    pub(crate) fn use_log(&self) -> Result<(), Error> {
+        self.run_ref(|connection| connection.pragma_update(None, "journal_mode", "WAL"))
     }
 
     /// From here on the file is known to be good, and may be put in order when it is closed.

@@ -60,15 +60,7 @@ impl Store {
         let directory = options.directory.clone();
         let lock = directory::lock(&directory)?;
         let mut files = open_files(&directory, options.shard_count)?;
-        import::run(&directory, &mut files, options.shard_count)?;
-        placement::place(&mut files, options.shard_count)?;
-        files[0].set_meta(META_SHARD_COUNT, options.shard_count as i64)?;
-        for file in files.drain(options.shard_count..) {
-            let path = file.path.clone();
-            drop(file);
-            directory::remove_database(&path)?;
-        }
-        sync_directory(&directory)?;
+        put_in_order(&directory, &mut files, options.shard_count)?;
         Ok(Store { options, files, lock })
     }
 
@@ -117,6 +109,22 @@ impl ShardStore {
     ) -> Result<Writer, Error> {
         Writer::start(self.index, self.file, self.sync, self.cpus, batches, report)
     }
+}
+
+/// Makes of good files those of so many shards.
+fn put_in_order(directory: &Path, files: &mut Vec<ShardFile>, shard_count: usize) -> Result<(), Error> {
+    import::run(directory, files, shard_count)?;
+    placement::place(files, shard_count)?;
+    if files[0].meta(META_SHARD_COUNT)? != Some(shard_count as i64) {
+        files[0].set_meta(META_SHARD_COUNT, shard_count as i64)?;
+    }
+    for file in files.drain(shard_count..) {
+        let path = file.path.clone();
+        drop(file);
+        directory::remove_database(&path)?;
+    }
+    sync_directory(directory)?;
+    files.iter().try_for_each(ShardFile::use_log)
 }
 
 /// All files that there are, and those that there are to be; at least `shard_count`.
@@ -171,6 +179,9 @@ fn missing(directory: &Path, index: usize, count: i64) -> Error {
     );
     Error::Unusable(directory.join(file_name(index)), why)
 }
+
+#[cfg(test)]
+mod interrupted;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -101,14 +101,13 @@ impl<F: Fn(Report)> Storing<F> {
         let plan = Plan::new(batch);
         let mut pause = RETRY_FIRST;
         while let Err(error) = commit(&mut self.file.connection, &plan) {
-            let why = describe(&error);
-            (self.report)(Report::Failed(why.clone()));
+            (self.report)(Report::Failed(describe(&error)));
             if self.sender_is_gone_after(pause) {
                 // Room may have been made just now.
-                return commit(&mut self.file.connection, &plan).map_err(|_| Error::NotStored {
+                return commit(&mut self.file.connection, &plan).map_err(|error| Error::NotStored {
                     path: self.file.path.clone(),
                     changes: batch.len(),
-                    why,
+                    why: describe(&error),
                 });
             }
             pause = (pause * 2).min(RETRY_LONGEST);

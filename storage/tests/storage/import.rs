@@ -1,0 +1,103 @@
+//! Files of the C++ server, as it and its predecessor left them.
+
+use crate::support::{TempDir, load, options, rows};
+use fluxion_storage::Store;
+use rusqlite::Connection;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const RECORDS: &str = "SELECT collection, doc, ts, data FROM all_records";
+const ENTRIES: &str = "SELECT collection, key, 0, value FROM key_values";
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().into()
+}
+
+#[test]
+fn everything_of_a_real_file_is_taken_over() {
+    let expected = std::fs::read_to_string(fixture("fluxion.expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    let mut records = Vec::new();
+    for (collection, documents) in expected["records"].as_object().unwrap() {
+        for (document, list) in documents.as_object().unwrap() {
+            let record = |record: &Value| {
+                (collection.clone(), document.clone(), record["ts"].as_i64().unwrap(), text(&record["data"]))
+            };
+            records.extend(list.as_array().unwrap().iter().map(record));
+        }
+    }
+    records.sort();
+    let mut entries = Vec::new();
+    for (collection, values) in expected["key_values"].as_object().unwrap() {
+        let entry = |(key, value): (&String, &Value)| (collection.clone(), key.clone(), 0, text(value));
+        entries.extend(values.as_object().unwrap().iter().map(entry));
+    }
+    entries.sort();
+    let keys = expected["api_keys"].as_object().unwrap();
+    let keys: BTreeMap<String, String> = keys.iter().map(|(key, scope)| (key.clone(), text(scope))).collect();
+    assert!(!records.is_empty() && !entries.is_empty() && !keys.is_empty());
+
+    for shard_count in [1, 3] {
+        let directory = TempDir::new();
+        std::fs::copy(fixture("fluxion.db"), directory.file("fluxion.db")).unwrap();
+        let store = Store::open(options(&directory.0, shard_count)).unwrap();
+        let found = store.api_keys().unwrap();
+        assert!(found.into_iter().map(|key| (key.key, key.scope)).collect::<BTreeMap<_, _>>() == keys);
+        drop(store);
+        assert!(rows(&directory.0, shard_count, RECORDS) == records);
+        assert!(rows(&directory.0, shard_count, ENTRIES) == entries);
+        assert!(!directory.file("fluxion.db").exists() && directory.file("fluxion.db.imported").exists());
+        let loaded = load(&directory.0, shard_count).unwrap();
+        assert_eq!((loaded.records, loaded.entries), (records.len(), entries.len()));
+    }
+}
+
+#[test]
+fn a_file_without_entries_and_keys() {
+    let directory = TempDir::new();
+    let source = Connection::open(directory.file("fluxion.db")).unwrap();
+    let make = "CREATE TABLE records (collection TEXT, doc TEXT, ts INTEGER, data TEXT);
+                INSERT INTO records VALUES ('c', 'd', -5, 'x')";
+    source.execute_batch(make).unwrap();
+    drop(source);
+    assert_eq!(load(&directory.0, 2).unwrap().records, 1);
+    assert_eq!(rows(&directory.0, 2, RECORDS), [("c".into(), "d".into(), -5, "x".into())]);
+}
+
+#[test]
+fn texts_that_are_none() {
+    let directory = TempDir::new();
+    let source = Connection::open(directory.file("fluxion.db")).unwrap();
+    let make = "CREATE TABLE records (collection, doc, ts, data);
+                INSERT INTO records VALUES ('c', 'd', 1, CAST(x'61ff62' AS TEXT)), ('c', 'd', 2, x'c3a9'),
+                                           ('c', 'd', 3, 17), ('c', 'd', 4, 'a' || char(0) || 'b')";
+    source.execute_batch(make).unwrap();
+    drop(source);
+    assert_eq!(load(&directory.0, 1).unwrap().records, 4);
+    let data: Vec<String> = rows(&directory.0, 1, RECORDS).into_iter().map(|row| row.3).collect();
+    assert_eq!(data, ["a\u{fffd}b", "é", "17", "a\0b"]);
+}
+
+/// As a server that was killed leaves it: the newest records are in the write-ahead log only.
+#[test]
+fn a_log_beside_the_file_is_part_of_it() {
+    let (directory, origin) = (TempDir::new(), TempDir::new());
+    let source = Connection::open(origin.file("fluxion.db")).unwrap();
+    let make = "PRAGMA journal_mode = WAL;
+                CREATE TABLE records (collection TEXT, doc TEXT, ts INTEGER, data TEXT);
+                INSERT INTO records VALUES ('c', 'd', 1, 'x')";
+    source.execute_batch(make).unwrap();
+    for name in ["fluxion.db", "fluxion.db-wal"] {
+        std::fs::copy(origin.file(name), directory.file(name)).unwrap();
+    }
+    assert_eq!(load(&directory.0, 1).unwrap().records, 1);
+    assert!(!directory.file("fluxion.db-wal").exists(), "the file that is kept is whole");
+    let kept = Connection::open(directory.file("fluxion.db.imported")).unwrap();
+    let count: i64 = kept.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1);
+}

@@ -1,0 +1,138 @@
+//! A directory of its own for each test, stores opened on it, and what is in the files.
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use fluxion_engine::{Batch, Change, LogMode, Shard, shard_of};
+use fluxion_storage::{DirectoryLock, Error, Loaded, Report, Store, StoreOptions, SyncMode, Writer};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub struct TempDir(pub PathBuf);
+
+impl TempDir {
+    pub fn new() -> TempDir {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("storage-{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir(&path).unwrap();
+        TempDir(path)
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The bytes of all files but the lock's and those that SQLite shares between connections.
+    pub fn bytes(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let paths = self.0.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let kept = |path: &PathBuf| path.is_file() && !path.to_str().unwrap().ends_with("-shm");
+        paths
+            .filter(kept)
+            .filter_map(|path| {
+                let bytes = std::fs::read(&path).unwrap();
+                (!bytes.is_empty()).then_some((path, bytes))
+            })
+            .collect()
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn options(directory: &Path, shard_count: usize) -> StoreOptions {
+    StoreOptions { directory: directory.into(), shard_count, sync: SyncMode::Interval, cpus: Vec::new() }
+}
+
+pub struct ShardWriter {
+    pub batches: Sender<Batch>,
+    pub reports: Receiver<Report>,
+    pub writer: Writer,
+}
+
+impl ShardWriter {
+    pub fn store(&self, batch: Batch) {
+        self.batches.send(batch).unwrap();
+        assert_eq!(self.reports.recv().unwrap(), Report::Committed);
+    }
+
+    pub fn end(self) -> Result<(), Error> {
+        drop(self.batches);
+        self.writer.join()
+    }
+}
+
+/// A started store.
+pub struct Running {
+    pub writers: Vec<ShardWriter>,
+    _lock: DirectoryLock,
+}
+
+impl Running {
+    pub fn start(directory: &Path, shard_count: usize) -> Running {
+        let (shards, lock) = Store::open(options(directory, shard_count)).unwrap().into_shards();
+        let start = |shard: fluxion_storage::ShardStore| {
+            let (batches, receiver) = unbounded();
+            let (reporter, reports) = unbounded();
+            let writer = shard.start(receiver, move |report| drop(reporter.send(report))).unwrap();
+            ShardWriter { batches, reports, writer }
+        };
+        Running { writers: shards.into_iter().map(start).collect(), _lock: lock }
+    }
+
+    pub fn end(self) {
+        self.writers.into_iter().for_each(|writer| writer.end().unwrap());
+    }
+}
+
+/// Records of consecutive times in one document.
+pub fn records(collection: &str, times: std::ops::Range<i64>) -> Batch {
+    let mut batch = Batch::default();
+    for ts in times {
+        let data = format!("{ts:048}");
+        batch.push(Change::Put { collection, document: "d", ts, data: &data });
+    }
+    batch
+}
+
+/// A directory with collections of 20 records each, closed.
+pub fn filled(shard_count: usize, collections: usize) -> TempDir {
+    let directory = TempDir::new();
+    let running = Running::start(&directory.0, shard_count);
+    for number in 0..collections {
+        let collection = format!("c{number}");
+        running.writers[shard_of(&collection, shard_count).0].store(records(&collection, 0..20));
+    }
+    running.end();
+    directory
+}
+
+/// What opening and loading says.
+pub fn load(directory: &Path, shard_count: usize) -> Result<Loaded, Error> {
+    let (shards, _lock) = Store::open(options(directory, shard_count))?.into_shards();
+    let mut all = Loaded::default();
+    for shard in &shards {
+        let Loaded { documents, records, entries } = shard.loader().load(&mut Shard::new(LogMode::Off))?;
+        all.documents += documents;
+        all.records += records;
+        all.entries += entries;
+    }
+    Ok(all)
+}
+
+/// The rows of a query, over the files of all shards.
+pub fn rows(directory: &Path, shard_count: usize, sql: &str) -> Vec<(String, String, i64, String)> {
+    let mut all = Vec::new();
+    for index in 0..shard_count {
+        let connection = Connection::open(directory.join(format!("shard-{index:03}.db"))).unwrap();
+        let mut query = connection.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| row.try_into()).unwrap();
+        all.extend(rows.map(Result::unwrap));
+    }
+    all.sort();
+    all
+}

@@ -1,0 +1,94 @@
+//! A writer that can't store: what it reports, what it keeps, and how it ends.
+
+use crate::support::{Running, TempDir, filled, load, records, rows};
+use fluxion_engine::{Batch, Change};
+use fluxion_storage::Report;
+use rusqlite::Connection;
+
+const ALL: &str = "SELECT collection, doc, ts, data FROM all_records";
+
+/// From now on record 7 can't be stored: in the middle of a batch, after others were.
+fn refuse(directory: &TempDir) {
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.ts = 7 \
+                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    Connection::open(directory.file("shard-000.db")).unwrap().execute_batch(refuse).unwrap();
+}
+
+fn allow(directory: &TempDir) {
+    let connection = Connection::open(directory.file("shard-000.db")).unwrap();
+    connection.execute_batch("DROP TRIGGER refuse").unwrap();
+}
+
+#[test]
+fn a_batch_that_fails_is_kept_until_it_is_stored() {
+    let directory = TempDir::new();
+    let running = Running::start(&directory.0, 1);
+    let writer = &running.writers[0];
+    writer.store(records("before", 0..3));
+    refuse(&directory);
+    let mut batch = records("c", 0..10);
+    batch.push(Change::DeleteCollection { collection: "before" });
+    writer.batches.send(batch).unwrap();
+    for _ in 0..3 {
+        let Report::Failed(why) = writer.reports.recv().unwrap() else { panic!("stored, though refused") };
+        assert!(why.contains("refused"), "{why}");
+        let kept = rows(&directory.0, 1, ALL);
+        assert!(kept.len() == 3 && kept.iter().all(|row| row.0 == "before"), "nothing of it is in the file");
+    }
+    allow(&directory);
+    while let Report::Failed(_) = writer.reports.recv().unwrap() {}
+    writer.store(records("c", 10..12));
+    assert!(writer.reports.is_empty(), "once a batch");
+    running.end();
+    let stored: Vec<i64> = rows(&directory.0, 1, ALL).into_iter().map(|row| row.2).collect();
+    assert_eq!(stored, (0..12).collect::<Vec<i64>>());
+}
+
+#[test]
+fn what_is_lost_at_the_end_is_counted() {
+    let directory = filled(1, 1);
+    let mut running = Running::start(&directory.0, 1);
+    refuse(&directory);
+    let writer = running.writers.remove(0);
+    writer.batches.send(records("c", 0..10)).unwrap();
+    assert!(matches!(writer.reports.recv().unwrap(), Report::Failed(_)));
+    let wrong = writer.end().expect_err("it can't be stored").to_string();
+    assert!(
+        wrong.contains("shard-000.db") && wrong.contains("10 changes") && wrong.contains("refused"),
+        "{wrong}"
+    );
+    drop(running);
+    assert_eq!(load(&directory.0, 1).unwrap().records, 20);
+}
+
+#[test]
+fn what_is_sent_before_the_end_is_stored() {
+    let directory = TempDir::new();
+    let mut running = Running::start(&directory.0, 1);
+    let writer = running.writers.remove(0);
+    writer.batches.send(records("c", 0..1000)).unwrap();
+    writer.end().unwrap();
+    drop(running);
+    assert_eq!(load(&directory.0, 1).unwrap().records, 1000);
+}
+
+#[test]
+fn api_keys_are_given_back() {
+    let directory = TempDir::new();
+    let running = Running::start(&directory.0, 2);
+    let mut batch = Batch::default();
+    batch.push(Change::SetApiKey { key: "a", scope: "readonly" });
+    batch.push(Change::SetApiKey { key: "b", scope: "readonly" });
+    batch.push(Change::SetApiKey { key: "a", scope: "read_write" });
+    running.writers[0].store(batch);
+    let mut batch = Batch::default();
+    batch.push(Change::RemoveApiKey { key: "b" });
+    running.writers[0].store(batch);
+    running.end();
+    for shard_count in [2, 4, 1] {
+        let store = fluxion_storage::Store::open(crate::support::options(&directory.0, shard_count)).unwrap();
+        let keys = store.api_keys().unwrap();
+        let keys: Vec<(&str, &str)> = keys.iter().map(|key| (&*key.key, &*key.scope)).collect();
+        assert_eq!(keys, [("a", "read_write")]);
+    }
+}
