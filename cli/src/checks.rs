@@ -34,6 +34,7 @@ pub struct Checked {
 pub fn run(settings: &Settings) -> Result<Checked, String> {
     check_kernel()?;
     raise_memlock()?;
+    avoid_huge_pages();
     check_io_uring()?;
     let limits = CpuLimits { allowed: allowed_cpus()?, quota: cpu_quota() };
     let placement = placement::place(settings.cores.as_ref(), settings.pin, &limits)?;
@@ -95,6 +96,14 @@ fn io_uring_advice(error: &Error) -> String {
         _ => "the kernel refused it",
     };
     format!("io_uring, which the server can't do without, is not available: {why} ({error})")
+}
+
+/// The first touch of a huge page waits until all 2 MiB of it are cleared: on a virtual machine that took 5 ms, was the
+/// greater part of the p99 of inserts, and cost a quarter of their rate. Small pages cost nothing that was measurable.
+fn avoid_huge_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        info!(%error, "transparent huge pages can't be switched off for this process");
+    }
 }
 
 fn raise_memlock() -> Result<(), String> {
