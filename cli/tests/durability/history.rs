@@ -81,6 +81,22 @@ struct Sequence {
 /// Which operations a request stands for: the collection, and the index in its sequence.
 pub type Sent = Vec<(usize, usize)>;
 
+/// What came of crashes, in operations.
+#[derive(Default)]
+pub struct Outcome {
+    /// Those that had to be there, and were.
+    pub owed: usize,
+    /// Those that were acknowledged too late for that, and were not there.
+    pub lost: usize,
+}
+
+impl Outcome {
+    pub fn add(&mut self, other: Outcome) {
+        self.owed += other.owed;
+        self.lost += other.lost;
+    }
+}
+
 /// All that one writer knows.
 pub struct History {
     names: Vec<String>,
@@ -171,10 +187,9 @@ impl History {
     }
 
     /// Compares with what a server holds after a crash: of each collection, the state after some operation, and none
-    /// of those acknowledged before `safe` may be missing. Goes on from there. Returns how many acknowledged
-    /// operations were lost.
-    pub fn verify(&mut self, client: &mut Client, safe: Instant) -> usize {
-        let mut lost = 0;
+    /// of those acknowledged before `safe` may be missing. Goes on from there.
+    pub fn verify(&mut self, client: &mut Client, safe: Instant) -> Outcome {
+        let mut outcome = Outcome::default();
         for (name, sequence) in self.names.iter().zip(&mut self.sequences) {
             let found = State::read(client, name);
             let acknowledged = |by: &dyn Fn(Instant) -> bool| {
@@ -198,10 +213,11 @@ impl History {
                     sequence.sent
                 );
             };
-            lost += all.saturating_sub(reached);
+            outcome.owed += must;
+            outcome.lost += all.saturating_sub(reached);
             *sequence = Sequence { base: found, ..Sequence::default() };
         }
-        lost
+        outcome
     }
 }
 
