@@ -2,7 +2,7 @@
 #
 #   docker build -t fluxiondb .
 #   docker run -e FLUXIONDB_SECRET_KEY=dev -p 8080:8080 --ulimit memlock=-1 --ulimit nofile=65536 \
-#       --security-opt seccomp=seccomp.json fluxiondb
+#       --security-opt seccomp=seccomp.json -v fluxiondb:/data fluxiondb --data /data
 #
 # The server needs io_uring, which Docker's default seccomp profile blocks. `scripts/seccomp.py PROFILE` takes
 # that profile and adds the three calls; README.md tells how.
@@ -17,6 +17,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 COPY --from=build /fluxiondb /usr/local/bin/fluxiondb
+RUN install -d -o 65534 -g 65534 -m 0700 /data
 USER 65534:65534
 EXPOSE 8080
 STOPSIGNAL SIGTERM
