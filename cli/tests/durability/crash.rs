@@ -33,7 +33,7 @@ fn acknowledged_writes_survive_kills_with_sync_always() {
 #[test]
 fn a_kill_costs_no_more_than_the_interval() {
     let _alone = alone();
-    let outcome = crash_rounds(&["--flush-interval", "0.2"], Duration::from_millis(200 + 500));
+    let outcome = crash_rounds(&["--flush-interval", "0.2"], Duration::from_millis(200 + 1300));
     println!(
         "{} operations of before the last interval were there, {} of it not",
         outcome.owed, outcome.lost
@@ -53,7 +53,7 @@ fn crash_rounds(arguments: &[&str], grace: Duration) -> Outcome {
     for round in 0..rounds() {
         let cores = 1 + random.below(4);
         let mut server = start(&directory, arguments, cores);
-        let killed = load_and_kill(&mut server, &mut histories, &mut keys, grace * 2 + delay(&mut random));
+        let killed = load_and_kill(&mut server, &mut histories, &mut keys, grace + delay(&mut random));
         let safe = killed - grace;
         for _ in 0..random.below(3) {
             kill_while_starting(&directory, arguments, 1 + random.below(4), &mut random);
@@ -72,7 +72,7 @@ fn crash_rounds(arguments: &[&str], grace: Duration) -> Outcome {
 }
 
 fn delay(random: &mut Random) -> Duration {
-    Duration::from_millis(50 + random.below(500) as u64)
+    Duration::from_millis(150 + random.below(500) as u64)
 }
 
 fn start(directory: &TempDir, arguments: &[&str], cores: usize) -> Server {
