@@ -1,5 +1,6 @@
 //! The HTTP upgrade on bytes alone: what has been received goes in, an upgrade or a complete refusal comes
-//! out. Extensions and subprotocols that a client offers are not taken up. Keys are never printed.
+//! out. Extensions that a client offers are not taken up; of its subprotocols the first is echoed, since browsers and
+//! many libraries end a connection whose offer isn't answered. Keys are never printed.
 
 use std::fmt;
 use tungstenite::handshake::derive_accept_key;
@@ -15,7 +16,7 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub struct Handshake {
     /// The bytes that accept it.
     pub response: Vec<u8>,
-    /// The key from the URL, or else from an `Authorization: Bearer` header.
+    /// The key from the URL, or else from an `Authorization: Bearer` or an `X-API-Key` header.
     pub api_key: Option<String>,
     /// The label from the URL.
     pub name: Option<String>,
@@ -66,15 +67,22 @@ pub fn read_request(received: &[u8]) -> Result<Option<(usize, Outcome)>, Refusal
         };
     };
     let [api_key, name] = parameters(query, ["api-key", "name"]);
-    let api_key = api_key.filter(|key| !key.is_empty()).or_else(|| bearer(request.headers));
+    let api_key = api_key
+        .filter(|key| !key.is_empty())
+        .or_else(|| bearer(request.headers))
+        .or_else(|| key_header(request.headers));
     let name = name.filter(|name| !name.is_empty()).map(|mut name| {
         name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
         name
     });
-    let response = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+    let mut response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n",
         derive_accept_key(key)
     );
+    if let Some(protocol) = first_subprotocol(request.headers) {
+        response.push_str(&format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+    }
+    response.push_str("\r\n");
     Ok(Some((used, Outcome::Upgrade(Handshake { response: response.into_bytes(), api_key, name }))))
 }
 
@@ -131,6 +139,19 @@ fn bearer(headers: &[httparse::Header<'_>]) -> Option<String> {
     let (scheme, key) = value.trim().split_once(' ')?;
     let key = key.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.to_owned())
+}
+
+fn key_header(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let key = std::str::from_utf8(find(headers, "x-api-key")?).ok()?.trim();
+    (!key.is_empty()).then(|| key.to_owned())
+}
+
+/// The first subprotocol on offer, unless it is no token.
+fn first_subprotocol<'a>(headers: &[httparse::Header<'a>]) -> Option<&'a str> {
+    let offer = std::str::from_utf8(find(headers, "sec-websocket-protocol")?).ok()?;
+    let first = offer.split(',').next()?.trim();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (!first.is_empty() && first.bytes().all(is_token)).then_some(first)
 }
 
 /// The values of these parameters of a form-encoded query; one that is given twice counts the first time.
@@ -197,11 +218,24 @@ mod tests {
 
     #[test]
     fn a_good_request_is_accepted_without_extensions() {
-        let extra = "Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: chat\r\n";
+        let extra = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
         let response = String::from_utf8(upgrade("/any?api-key=k", extra).response).unwrap();
-        assert!(response.starts_with("HTTP/1.1 101 "));
+        assert!(response.starts_with("HTTP/1.1 101 ") && response.ends_with("\r\n\r\n"));
         assert!(response.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
         assert!(!response.contains("Extensions") && !response.contains("Protocol:"));
+    }
+
+    #[test]
+    fn the_first_subprotocol_on_offer_is_echoed() {
+        let response = |offer: &str| {
+            let extra = format!("Sec-WebSocket-Protocol: {offer}\r\n");
+            String::from_utf8(upgrade("/?api-key=k", &extra).response).unwrap()
+        };
+        assert!(response("chat, superchat").contains("\r\nSec-WebSocket-Protocol: chat\r\n"));
+        assert!(response(" v1.fluxion ").contains("\r\nSec-WebSocket-Protocol: v1.fluxion\r\n"));
+        for odd in ["", ",", "two words, chat", "\u{fc}ber"] {
+            assert!(!response(odd).contains("Protocol:"), "{odd}");
+        }
     }
 
     #[test]
@@ -231,6 +265,15 @@ mod tests {
         assert_eq!(upgrade("/?api-key=k2", "Authorization: Bearer k1\r\n").api_key.as_deref(), Some("k2"));
         assert_eq!(upgrade("/", "Authorization: Basic k1\r\n").api_key, None);
         assert_eq!(upgrade("/", "Authorization: Bearer \r\n").api_key, None);
+    }
+
+    #[test]
+    fn a_key_header_serves_when_nothing_else_has_one() {
+        assert_eq!(upgrade("/", "x-api-key: k1 \r\n").api_key.as_deref(), Some("k1"));
+        assert_eq!(upgrade("/?api-key=k2", "X-API-Key: k1\r\n").api_key.as_deref(), Some("k2"));
+        let both = "X-API-Key: k1\r\nAuthorization: Bearer k3\r\n";
+        assert_eq!(upgrade("/", both).api_key.as_deref(), Some("k3"));
+        assert_eq!(upgrade("/", "X-API-Key: \r\n").api_key, None);
     }
 
     #[test]
