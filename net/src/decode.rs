@@ -291,22 +291,41 @@ fn shorten(text: &str) -> &str {
     &text[..end]
 }
 
-/// A 64-bit integer: as one, as a whole float, or as a text of digits.
+/// A 64-bit integer: a number or a text that is one, cut off towards zero.
 fn integer(node: &Node<'_>) -> Said<i64> {
-    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
     let number = match node {
         Node::Static(StaticNode::I64(number)) => Some(*number),
         Node::Static(StaticNode::U64(number)) => i64::try_from(*number).ok(),
-        Node::Static(StaticNode::F64(number)) => {
-            let number = *number;
-            let whole = number.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&number);
-            whole.then_some(number as i64)
-        }
-        Node::String(text) if text.starts_with('+') => None,
-        Node::String(text) => text.parse().ok(),
+        Node::Static(StaticNode::F64(number)) => whole(*number),
+        Node::String(text) => whole_of_text(text),
         _ => None,
     };
     number.ok_or_else(|| format!("must be a 64-bit integer, not {}", describe(node)))
+}
+
+/// The integer that is left when the fraction is cut off, if it has 64 bits.
+fn whole(number: f64) -> Option<i64> {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    let number = number.trunc();
+    (-TWO_TO_63..TWO_TO_63).contains(&number).then_some(number as i64)
+}
+
+/// The same of a text that is a number as JSON writes them.
+fn whole_of_text(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+    if !is_number {
+        return None;
+    }
+    // Without an exponent the fraction is cut off the text, so that no digit of a long number is lost.
+    match text.split_once('.') {
+        None if !text.contains(['e', 'E']) => text.parse().ok(),
+        Some((integer, fraction)) if fraction.bytes().all(|byte| byte.is_ascii_digit()) => {
+            integer.parse().ok().filter(|_| !fraction.is_empty())
+        }
+        _ => text.parse().ok().and_then(whole),
+    }
 }
 
 impl Decoder {
