@@ -1,7 +1,7 @@
 //! One collection: its documents, its entries, and what they amount to.
 //!
 //! Keeps the counts in step with every change, so that asking for them is free. It knows nothing of its own name, of the
-//! dirty log, or of other collections. Invariant: no document in it is empty.
+//! feed, or of other collections. Invariant: no document in it is empty.
 
 use std::rc::Rc;
 

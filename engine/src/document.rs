@@ -131,6 +131,15 @@ impl Document {
         self.chunks.insert(at, Rc::new(chunk));
     }
 
+    /// The latest time, at most `to`, up to which a range from `from` on touches no more than so many chunks.
+    pub(crate) fn end_of_chunks(&self, from: i64, to: i64, count: usize) -> i64 {
+        let first = self.chunks.partition_point(|chunk| chunk.last_ts() < from);
+        match self.chunks.get(first + count - 1) {
+            Some(last) if first + count < self.chunks.len() => last.last_ts().min(to),
+            _ => to,
+        }
+    }
+
     /// Deletes the records between two times, both inclusive; whole chunks go to `freed`. Returns how many went.
     pub(crate) fn delete_range(&mut self, from: i64, to: i64, freed: &mut Vec<Rc<Chunk>>) -> usize {
         let first = self.chunks.partition_point(|chunk| chunk.last_ts() < from);

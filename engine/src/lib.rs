@@ -1,4 +1,4 @@
-//! The data of one shard: collections, documents, records, entries, and the dirty log of what changed.
+//! The data of one shard: collections, documents, records, entries, and the feed of what changed.
 //!
 //! Pure and synchronous: nothing here may import threads, sockets, files, clocks or a database.
 //! A request comes in as borrowed text, a reply goes out as JSON members appended to a byte buffer.
@@ -7,9 +7,9 @@
 mod chunk;
 mod collection;
 mod cursor;
-mod dirty;
 mod document;
 mod error;
+mod feed;
 mod garbage;
 mod json;
 mod limits;
@@ -22,12 +22,12 @@ mod shard;
 mod table;
 
 pub use cursor::Cursor;
-pub use dirty::{Batch, Change, ChangeRef, LogMode};
 pub use error::Error;
+pub use feed::{Batch, Change, ChangeRef, Feed, ReaderId};
 pub use json::escape_json;
 pub use limits::PIECE_BYTES;
 pub use packet::{Packet, Span};
 pub use placement::{ShardId, shard_of};
 pub use request::{Record, RecordKey, Request};
 pub use scan::Progress;
-pub use shard::{DocumentLoader, Shard};
+pub use shard::{DocumentLoader, Outcome, Shard, Work};

@@ -37,5 +37,20 @@ pub(crate) const GARBAGE_STEP_ITEMS: usize = 256;
 /// A deleted document of no more chunks than this is freed on the spot: queueing it would cost as much.
 pub(crate) const GARBAGE_INLINE_CHUNKS: usize = 4;
 
-/// Text in a segment of the dirty log, unless a single change is longer: what growing it may copy at a time.
+/// Records or keys of records in one step of a change: even where each makes a collection, half a millisecond.
+pub(crate) const CHANGE_ITEMS: usize = 128;
+
+/// Text in one step of a change, unless a single record is longer: it is copied into the chunk and into the feed.
+pub(crate) const CHANGE_TEXT_BYTES: usize = 256 * 1024;
+
+/// Collections that one step of a change looks into, each a few cache misses.
+pub(crate) const CHANGE_COLLECTIONS: usize = 512;
+
+/// Chunks that one step takes out of a document, each a cache miss.
+pub(crate) const CHANGE_CHUNKS: usize = 1024;
+
+/// Text in a segment of the feed, unless a single change is longer: what growing it may copy at a time.
 pub(crate) const SEGMENT_TEXT_BYTES: usize = 512 * 1024;
+
+/// Changes in a segment of the feed, for those that have little text: as many as that much text of records in practice.
+pub(crate) const SEGMENT_CHANGES: usize = 8192;

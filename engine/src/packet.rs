@@ -3,7 +3,7 @@
 //! A name repeated by consecutive records is held once, so a batch into one document costs its data and little more.
 //! Invariant: every span was cut from the packet's own text, on character boundaries.
 
-use crate::request::Request;
+use crate::request::{Record, Request};
 
 /// A piece of a text arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,12 +39,12 @@ impl Packet {
     /// Copies a request.
     pub fn new(request: &Request<&str>) -> Self {
         let mut text = String::with_capacity(text_bytes(request));
-        // A record has three texts, so the name that repeats is among the last three spans.
+        // A record has at most three texts, so the name that repeats is among the last three spans.
         let mut recent = [Span::default(); 3];
         let mut next = 0;
         let spans = request.map(|part| {
-            let known = recent[next].of(&text) == part;
-            let span = if known { recent[next] } else { Span::push(&mut text, part) };
+            let known = recent.iter().find(|span| span.of(&text) == part).copied();
+            let span = known.unwrap_or_else(|| Span::push(&mut text, part));
             recent[next] = span;
             next = (next + 1) % recent.len();
             span
@@ -56,23 +56,41 @@ impl Packet {
     pub fn request(&self) -> Request<&str> {
         self.request.map(|span| span.of(&self.text))
     }
+
+    /// The request, its texts as places in the packet's text.
+    pub(crate) fn spans(&self) -> &Request<Span> {
+        &self.request
+    }
+
+    /// The text that a span of this packet stands for.
+    pub(crate) fn text(&self, span: Span) -> &str {
+        span.of(&self.text)
+    }
+
+    /// The memory that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.request.item_count() * size_of::<Record<Span>>() + self.text.capacity()
+    }
 }
 
-/// Enough for all texts; data dominates, so names of a batch are counted by their first record only.
+/// Enough for all texts of most requests; names that are listed are counted by their first item only.
 fn text_bytes(request: &Request<&str>) -> usize {
-    if let Request::Insert(records) = request {
-        let names = records.first().map_or(0, |record| record.collection.len() + record.document.len());
-        return names + records.iter().map(|record| record.data.len()).sum::<usize>();
+    match request {
+        Request::Insert(records) => {
+            let names = records.first().map_or(0, |record| record.collection.len() + record.document.len());
+            names + records.iter().map(|record| record.data.len()).sum::<usize>()
+        }
+        Request::DeleteRecords(keys) => {
+            keys.first().map_or(0, |key| key.collection.len() + key.document.len())
+        }
+        _ => request.text_bytes(),
     }
-    let mut bytes = 0;
-    request.map(|part| bytes += part.len());
-    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Record;
+    use crate::request::RecordKey;
 
     fn assert_send<T: Send>() {}
 
@@ -101,5 +119,8 @@ mod tests {
         let record = |ts| Record { collection: "collection", document: "document", ts, data: "x" };
         let packet = Packet::new(&Request::Insert((0..100).map(record).collect()));
         assert!(packet.text.len() <= "collectiondocumentx".len());
+        let key = |ts| RecordKey { collection: "collection", document: "document", ts };
+        let packet = Packet::new(&Request::DeleteRecords((0..100).map(key).collect()));
+        assert_eq!(packet.text, "collectiondocument");
     }
 }

@@ -1,7 +1,7 @@
 //! Patterns and literals: what a name must equal or match, and what a record's text must or must not contain.
 //!
-//! A text is a pattern when it starts with `/`, has a later `/` not preceded by `\`, and nothing but the flags `i`, `m`,
-//! `s` behind that; anything else is a literal. Matching takes linear time, and compiling is bounded by size. Compiled
+//! A text is a pattern when it starts with `/`, has a later `/` that no `\` escapes, and nothing but the flags `i`, `m`,
+//! `s` behind the first such; anything else is a literal. Matching takes linear time, and compiling is bounded by size. Compiled
 //! patterns are shared through `Rc`, for a clone of `Regex` would start with a cold cache.
 
 use std::rc::Rc;
@@ -81,13 +81,17 @@ impl PatternCache {
         })
     }
 
-    pub(crate) fn filter<'a>(&mut self, contains: &'a str, excludes: &'a str) -> Result<Filter<'a>, Error> {
+    pub(crate) fn filter<'a>(
+        &mut self,
+        contains: Option<&'a str>,
+        excludes: Option<&'a str>,
+    ) -> Result<Filter<'a>, Error> {
         Ok(Filter { contains: self.text_test(contains)?, excludes: self.text_test(excludes)? })
     }
 
-    fn text_test<'a>(&mut self, text: &'a str) -> Result<TextTest<'a>, Error> {
+    fn text_test<'a>(&mut self, text: Option<&'a str>) -> Result<TextTest<'a>, Error> {
+        let Some(text) = text else { return Ok(TextTest::None) };
         Ok(match split(text) {
-            _ if text.is_empty() => TextTest::None,
             None => TextTest::Literal(Box::new(Finder::new(text))),
             Some((pattern, flags)) => TextTest::Pattern(self.compile(text, pattern, flags)?),
         })
@@ -111,8 +115,12 @@ impl PatternCache {
 /// The inside of a pattern and its flags, or nothing if the text is a literal.
 fn split(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('/')?;
-    let bytes = inside.as_bytes();
-    let end = memchr::memchr_iter(b'/', bytes).find(|&at| at == 0 || bytes[at - 1] != b'\\')?;
+    let mut is_escaped = false;
+    let end = inside.bytes().position(|byte| {
+        let is_end = byte == b'/' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    })?;
     let flags = &inside[end + 1..];
     flags.bytes().all(|flag| matches!(flag, b'i' | b'm' | b's')).then_some((&inside[..end], flags))
 }
@@ -121,7 +129,7 @@ fn build(text: &str, pattern: &str, flags: &str) -> Result<Regex, Error> {
     if text.len() > PATTERN_BYTES_MAX {
         return Err(Error::PatternTooLong { bytes: text.len() });
     }
-    let built = RegexBuilder::new(&pattern.replace("\\/", "/"))
+    let built = RegexBuilder::new(pattern)
         .case_insensitive(flags.contains('i'))
         .multi_line(flags.contains('m'))
         .dot_matches_new_line(flags.contains('s'))
@@ -150,7 +158,9 @@ mod tests {
         assert_eq!(split("/a/ims"), Some(("a", "ims")));
         assert_eq!(split("//"), Some(("", "")));
         assert_eq!(split(r"/a\/b/i"), Some((r"a\/b", "i")));
-        for literal in ["", "/", "a", "/home/u1", "/a/g", "/a", r"/a\/", "a/b/", "/a/b/i"] {
+        assert_eq!(split(r"/\\/"), Some((r"\\", "")));
+        assert_eq!(split(r"/\\\//s"), Some((r"\\\/", "s")));
+        for literal in ["", "/", "a", "/home/u1", "/a/g", "/a", r"/a\/", "a/b/", "/a/b/i", r"/\\/a/"] {
             assert_eq!(split(literal), None, "{literal}");
         }
     }
@@ -158,7 +168,11 @@ mod tests {
     #[test]
     fn flags_slashes_and_filters() {
         let mut cache = PatternCache::default();
-        let mut passes = |contains, excludes, text| cache.filter(contains, excludes).unwrap().passes(text);
+        let mut passes = |contains: &str, excludes: &str, text: &str| {
+            let (contains, excludes) = (Some(contains), Some(excludes));
+            let given = |test: &&str| !test.is_empty();
+            cache.filter(contains.filter(given), excludes.filter(given)).unwrap().passes(text)
+        };
         assert!(passes("", "", ""));
         assert!(passes("/ABC/i", "", "xabcx") && !passes("/ABC/", "", "xabcx"));
         assert!(passes(r"/^a\/b$/m", "", "x\na/b") && !passes(r"/^a\/b$/", "", "x\na/b"));
@@ -167,12 +181,14 @@ mod tests {
             passes("a.b", "/z/", "xa.bx") && !passes("a.b", "/x$/", "xa.bx") && !passes("", "b", "xa.bx")
         );
         assert!(passes("/(a|b)*c/", "", &"ab".repeat(10_000).replace("ba", "bca")));
+        assert!(passes(r"/\\/", "", r"a\b") && !passes(r"/\\/", "", "a/b"), "a pattern for one backslash");
+        assert!(passes(r"/[\/]/", "", "a/b") && passes(r"/\\\//", "", r"a\/b"));
     }
 
     #[test]
     fn errors_name_the_pattern_and_the_reason() {
         let mut cache = PatternCache::default();
-        let mut message = |text: &str| cache.filter(text, "").err().unwrap().to_string();
+        let mut message = |text: &str| cache.filter(Some(text), None).err().unwrap().to_string();
         assert!(
             message("/(?=a)b/").starts_with("bad pattern /(?=a)b/: look-around"),
             "{}",
@@ -188,7 +204,7 @@ mod tests {
     fn the_cache_keeps_the_recent_ones() {
         let mut cache = PatternCache::default();
         for number in 0..200 {
-            cache.filter("/kept/", &format!("/{number}/")).unwrap();
+            cache.filter(Some("/kept/"), Some(&format!("/{number}/"))).unwrap();
         }
         assert_eq!(cache.compiled.len(), PATTERN_CACHE_LEN_MAX);
         assert!(cache.compiled.iter().any(|(text, _)| &**text == "/kept/"));

@@ -1,7 +1,10 @@
 //! What a shard can be asked to do, generic over how its texts are held.
 //!
 //! `Request<&str>` borrows from the message it was decoded from; `Packet` holds the same thing owned, to send to another
-//! core. A request is already validated in form: numbers are numbers, names are not empty where they must not be.
+//! core. A request is already validated in form: numbers are numbers, names are not empty where they must not be,
+//! and what a client may leave out is an `Option`, whatever it writes for "none".
+
+use std::num::NonZeroU64;
 
 /// One record on its way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,20 @@ pub struct RecordKey<S> {
     pub ts: i64,
 }
 
+impl<S: Copy> Record<S> {
+    pub(crate) fn map<T>(&self, mut f: impl FnMut(S) -> T) -> Record<T> {
+        let &Self { collection, document, ts, data } = self;
+        Record { collection: f(collection), document: f(document), ts, data: f(data) }
+    }
+}
+
+impl<S: Copy> RecordKey<S> {
+    pub(crate) fn map<T>(&self, mut f: impl FnMut(S) -> T) -> RecordKey<T> {
+        let &Self { collection, document, ts } = self;
+        RecordKey { collection: f(collection), document: f(document), ts }
+    }
+}
+
 /// A request to one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request<S> {
@@ -36,16 +53,16 @@ pub enum Request<S> {
     Latest {
         /// The collection's name.
         collection: S,
-        /// Empty for all, a literal name, or `/pattern/flags`.
-        document: S,
+        /// A literal name or `/pattern/flags`; without it, all.
+        document: Option<S>,
         /// The latest time that counts.
         ts: i64,
-        /// The earliest time that counts; 0 for no bound.
-        from: i64,
-        /// What the record must contain, a literal or a pattern; empty for anything.
-        contains: S,
-        /// What the record must not contain; empty for no such condition.
-        excludes: S,
+        /// The earliest time that counts.
+        from: Option<i64>,
+        /// What the record must contain, a literal or a pattern.
+        contains: Option<S>,
+        /// What the record must not contain.
+        excludes: Option<S>,
     },
     /// The records of one document between two times, both inclusive.
     History {
@@ -53,18 +70,18 @@ pub enum Request<S> {
         collection: S,
         /// The document's name, always a literal.
         document: S,
-        /// The earliest time.
-        from: i64,
+        /// The earliest time; without it, from the first record on.
+        from: Option<i64>,
         /// The latest time.
         to: i64,
-        /// The most records to return; 0 or less for no limit.
-        limit: i64,
+        /// The most records to return.
+        limit: Option<NonZeroU64>,
         /// Newest first.
         reverse: bool,
-        /// What a record must contain, a literal or a pattern; empty for anything.
-        contains: S,
-        /// What a record must not contain; empty for no such condition.
-        excludes: S,
+        /// What a record must contain, a literal or a pattern.
+        contains: Option<S>,
+        /// What a record must not contain.
+        excludes: Option<S>,
     },
     /// The names of all collections.
     Collections,
@@ -135,30 +152,113 @@ pub enum Request<S> {
     },
 }
 
+impl<S> Request<S> {
+    /// Whether it may change data.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Insert(_)
+            | Self::SetValue { .. }
+            | Self::DeleteDocument { .. }
+            | Self::DeleteCollection { .. }
+            | Self::DeleteRecords(_)
+            | Self::DeleteRange { .. }
+            | Self::RemoveValue { .. } => true,
+            Self::Latest { .. }
+            | Self::History { .. }
+            | Self::Collections
+            | Self::GetValue { .. }
+            | Self::MatchValues { .. }
+            | Self::AllValues { .. }
+            | Self::Keys { .. } => false,
+        }
+    }
+
+    /// Whether it may delete data, so that there may be garbage afterwards; replacing is not deleting.
+    pub fn deletes(&self) -> bool {
+        match self {
+            Self::DeleteDocument { .. }
+            | Self::DeleteCollection { .. }
+            | Self::DeleteRecords(_)
+            | Self::DeleteRange { .. }
+            | Self::RemoveValue { .. } => true,
+            Self::Insert(_)
+            | Self::SetValue { .. }
+            | Self::Latest { .. }
+            | Self::History { .. }
+            | Self::Collections
+            | Self::GetValue { .. }
+            | Self::MatchValues { .. }
+            | Self::AllValues { .. }
+            | Self::Keys { .. } => false,
+        }
+    }
+
+    /// The records or keys of records that it lists.
+    pub(crate) fn item_count(&self) -> usize {
+        match self {
+            Self::Insert(records) => records.len(),
+            Self::DeleteRecords(keys) => keys.len(),
+            Self::DeleteDocument { .. }
+            | Self::DeleteCollection { .. }
+            | Self::DeleteRange { .. }
+            | Self::SetValue { .. }
+            | Self::RemoveValue { .. }
+            | Self::Latest { .. }
+            | Self::History { .. }
+            | Self::Collections
+            | Self::GetValue { .. }
+            | Self::MatchValues { .. }
+            | Self::AllValues { .. }
+            | Self::Keys { .. } => 0,
+        }
+    }
+}
+
+impl Request<&str> {
+    /// The bytes of all its texts, each as often as it occurs.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Insert(records) => records
+                .iter()
+                .map(|record| record.collection.len() + record.document.len() + record.data.len())
+                .sum(),
+            Self::DeleteRecords(keys) => {
+                keys.iter().map(|key| key.collection.len() + key.document.len()).sum()
+            }
+            _ => {
+                let mut bytes = 0;
+                self.map(|text| bytes += text.len());
+                bytes
+            }
+        }
+    }
+
+    /// What it takes while it waits: its texts and what lists them.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.item_count() * size_of::<Record<&str>>() + self.text_bytes()
+    }
+}
+
 impl<S: Copy> Request<S> {
     /// The same request with each of its texts replaced; each text is visited once, in a fixed order.
     #[rustfmt::skip]
     pub fn map<T>(&self, mut f: impl FnMut(S) -> T) -> Request<T> {
         match self {
-            Self::Insert(records) => Request::Insert(records.iter().map(|record| Record {
-                collection: f(record.collection), document: f(record.document), ts: record.ts, data: f(record.data),
-            }).collect()),
+            Self::Insert(records) => Request::Insert(records.iter().map(|record| record.map(&mut f)).collect()),
             &Self::Latest { collection, document, ts, from, contains, excludes } => Request::Latest {
-                collection: f(collection), document: f(document), ts, from,
-                contains: f(contains), excludes: f(excludes),
+                collection: f(collection), document: document.map(&mut f), ts, from,
+                contains: contains.map(&mut f), excludes: excludes.map(&mut f),
             },
             &Self::History { collection, document, from, to, limit, reverse, contains, excludes } => Request::History {
                 collection: f(collection), document: f(document), from, to, limit, reverse,
-                contains: f(contains), excludes: f(excludes),
+                contains: contains.map(&mut f), excludes: excludes.map(&mut f),
             },
             Self::Collections => Request::Collections,
             &Self::DeleteDocument { document, collection } => Request::DeleteDocument {
                 document: f(document), collection: collection.map(f),
             },
             &Self::DeleteCollection { collection } => Request::DeleteCollection { collection: f(collection) },
-            Self::DeleteRecords(keys) => Request::DeleteRecords(keys.iter().map(|key| RecordKey {
-                collection: f(key.collection), document: f(key.document), ts: key.ts,
-            }).collect()),
+            Self::DeleteRecords(keys) => Request::DeleteRecords(keys.iter().map(|key| key.map(&mut f)).collect()),
             &Self::DeleteRange { collection, document, from, to } => Request::DeleteRange {
                 collection: f(collection), document: f(document), from, to,
             },

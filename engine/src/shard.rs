@@ -1,20 +1,23 @@
 //! All data of one shard, and the one entry to it: `execute`.
 //!
-//! Owns the collections, the dirty log, the compiled patterns and the deleted data not yet freed. Each mutation changes the
-//! data and the log in the same call. Invariants: a collection is there exactly while it holds a record or an entry; the
+//! Owns the collections, the feed of changes, the compiled patterns and the deleted data not yet freed. Each change is made
+//! and entered in the feed in the same call. Invariants: a collection is there exactly while it holds a record or an entry; the
 //! counts are the sums of the collections' own.
 
 mod load;
 mod read;
+mod steps;
 mod write;
 
 pub use load::DocumentLoader;
+pub use steps::Work;
 
 use crate::collection::{Collection, Counts};
 use crate::cursor::Cursor;
-use crate::dirty::{Batch, ChangeRef, DirtyLog, LogMode};
 use crate::error::Error;
+use crate::feed::{ChangeRef, Feed};
 use crate::garbage::Garbage;
+use crate::packet::Packet;
 use crate::pattern::PatternCache;
 use crate::request::Request;
 use crate::table::{Named, Table};
@@ -29,34 +32,54 @@ impl Named for CollectionName {
     }
 }
 
+/// The way a request came out.
+pub enum Outcome {
+    /// It is carried out; the reply is whole.
+    Done,
+    /// The beginning of the reply is written; the cursor gives the rest.
+    Reply(Cursor),
+    /// It is a change of more than one step, to be brought to its end by `Shard::step`. None of it is done yet.
+    Change(Work),
+}
+
 /// The data of one shard.
 pub struct Shard {
     names: Table<CollectionName>,
     collections: Vec<Option<Box<Collection>>>,
     counts: Counts,
-    log: DirtyLog,
+    feed: Feed,
     patterns: PatternCache,
     garbage: Garbage,
 }
 
+impl Default for Shard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Shard {
     /// An empty shard.
-    pub fn new(log: LogMode) -> Self {
+    pub fn new() -> Self {
         Self {
             names: Table::new(),
             collections: Vec::new(),
             counts: Counts::default(),
-            log: DirtyLog::new(log),
+            feed: Feed::new(),
             patterns: PatternCache::default(),
             garbage: Garbage::default(),
         }
     }
 
-    /// Carries out a request and appends the reply's members to `out`; a mutation appends nothing.
+    /// Carries out a request and appends the reply's members to `out`; a change appends nothing.
     ///
-    /// What doesn't fit the first step is left to the cursor. On an error nothing was changed and nothing written.
+    /// What doesn't fit the first step of a reply is left to the cursor. A change that is more than a step hasn't begun yet.
+    /// On an error nothing was changed and nothing written.
     #[rustfmt::skip]
-    pub fn execute(&mut self, request: &Request<&str>, out: &mut Vec<u8>) -> Result<Option<Cursor>, Error> {
+    pub fn execute(&mut self, request: &Request<&str>, out: &mut Vec<u8>) -> Result<Outcome, Error> {
+        if self.takes_steps(request) {
+            return Ok(Outcome::Change(Work::new(Packet::new(request))));
+        }
         match *request {
             Request::Latest { collection, document, ts, from, contains, excludes } => {
                 let filter = self.patterns.filter(contains, excludes)?;
@@ -75,7 +98,9 @@ impl Shard {
 
             Request::Insert(ref records) => self.insert(records),
             Request::DeleteDocument { document, collection: Some(name) } => self.delete_document(name, document),
-            Request::DeleteDocument { document, collection: None } => self.delete_document_everywhere(document),
+            Request::DeleteDocument { document, collection: None } => {
+                self.delete_document_in(0..self.collections.len(), document);
+            }
             Request::DeleteCollection { collection } => self.delete_collection(collection),
             Request::DeleteRecords(ref keys) => self.delete_records(keys),
             Request::DeleteRange { collection, document, from, to } => {
@@ -84,37 +109,33 @@ impl Shard {
             Request::SetValue { collection, key, value } => self.set_value(collection, key, value),
             Request::RemoveValue { collection, key } => self.remove_value(collection, key),
         }
-        Ok(None)
+        self.feed.end_request();
+        Ok(Outcome::Done)
     }
 
-    /// Keeps a dirty log from now on.
-    pub fn start_log(&mut self) {
-        self.log.start();
+    /// Carries out a request that is owned already: what goes on in steps is moved instead of copied.
+    pub fn execute_packet(&mut self, packet: Packet, out: &mut Vec<u8>) -> Result<Outcome, Error> {
+        let request = packet.request();
+        if self.takes_steps(&request) {
+            return Ok(Outcome::Change(Work::new(packet)));
+        }
+        self.execute(&request, out)
     }
 
-    /// Logs a change of what no shard holds, so that it is stored in order with the others: of the API keys.
-    pub fn log(&mut self, change: ChangeRef<'_>) {
-        self.log.push(change);
+    /// Notes a change of what no shard holds, so that readers get it in order with the others: of the API keys.
+    pub fn note(&mut self, change: ChangeRef<'_>) {
+        self.feed.push(change);
+        self.feed.end_request();
     }
 
-    /// Whether nothing has changed since the log was taken.
-    pub fn is_clean(&self) -> bool {
-        self.log.is_empty()
+    /// The changes, for those who read them.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
-    /// Takes what changed since the last call.
-    pub fn take_dirty(&mut self) -> Batch {
-        self.log.take()
-    }
-
-    /// Takes the first of these changes, of about so many bytes.
-    pub fn take_dirty_first(&mut self, bytes: usize) -> Batch {
-        self.log.take_first(bytes)
-    }
-
-    /// The memory that the dirty log takes.
-    pub fn dirty_bytes(&self) -> usize {
-        self.log.bytes()
+    /// The changes, to be taken.
+    pub fn feed_mut(&mut self) -> &mut Feed {
+        &mut self.feed
     }
 
     /// How many collections there are.
@@ -161,29 +182,43 @@ mod tests {
     use crate::request::Record;
     use crate::scan::Progress;
 
+    /// Brings a change to its end.
+    fn carry_out(shard: &mut Shard, request: &Request<&str>) {
+        if let Outcome::Change(mut work) = shard.execute(request, &mut Vec::new()).unwrap() {
+            while shard.step(&mut work) == Progress::More {}
+        }
+    }
+
     fn shard_with(data: &[&str]) -> Shard {
-        let mut shard = Shard::new(LogMode::Off);
+        let mut shard = Shard::new();
         let records = data.iter().enumerate().map(|(ts, data)| Record {
             collection: "c",
             document: "d",
             ts: ts as i64,
             data: *data,
         });
-        shard.execute(&Request::Insert(records.collect()), &mut Vec::new()).unwrap();
+        carry_out(&mut shard, &Request::Insert(records.collect()));
         shard
     }
 
-    fn history(contains: &str) -> Request<&str> {
-        let (from, to) = (i64::MIN, i64::MAX);
+    fn history(contains: Option<&str>) -> Request<&str> {
         Request::History {
             collection: "c",
             document: "d",
-            from,
-            to,
-            limit: 0,
+            from: None,
+            to: i64::MAX,
+            limit: None,
             reverse: false,
             contains,
-            excludes: "",
+            excludes: None,
+        }
+    }
+
+    /// The rest of a reply that must be long.
+    fn rest(executed: Result<Outcome, Error>) -> Cursor {
+        match executed {
+            Ok(Outcome::Reply(cursor)) => cursor,
+            _ => panic!("the reply is not long"),
         }
     }
 
@@ -191,11 +226,17 @@ mod tests {
     fn one_huge_record_is_given_out_in_pieces() {
         let data = "\u{1}é\"".repeat(4 << 20);
         let mut shard = shard_with(&[&data]);
-        let latest =
-            Request::Latest { collection: "c", document: "d", ts: 9, from: 0, contains: "", excludes: "" };
-        for request in [history(""), latest] {
+        let latest = Request::Latest {
+            collection: "c",
+            document: Some("d"),
+            ts: 9,
+            from: None,
+            contains: None,
+            excludes: None,
+        };
+        for request in [history(None), latest] {
             let mut out = Vec::new();
-            let mut cursor = shard.execute(&request, &mut out).unwrap().unwrap();
+            let mut cursor = rest(shard.execute(&request, &mut out));
             let mut steps = 1;
             loop {
                 let before = out.len();
@@ -216,7 +257,7 @@ mod tests {
         let data = "x".repeat(WORK_MAX / 10);
         let mut shard = shard_with(&vec![data.as_str(); 1000]);
         let mut out = Vec::new();
-        let mut cursor = shard.execute(&history("/y/"), &mut out).unwrap().unwrap();
+        let mut cursor = rest(shard.execute(&history(Some("/y/")), &mut out));
         let mut steps = 1;
         while cursor.step(&mut out, PIECE_BYTES) == Progress::More {
             steps += 1;
@@ -227,18 +268,19 @@ mod tests {
 
     #[test]
     fn a_bad_pattern_is_an_error_where_there_is_nothing() {
-        let mut shard = Shard::new(LogMode::On);
+        let mut shard = Shard::new();
         let latest = |document, contains, excludes| Request::Latest {
             collection: "c",
             document,
             ts: 0,
-            from: 0,
+            from: None,
             contains,
             excludes,
         };
         let keys = Request::MatchValues { collection: "c", key: "/(/" };
+        let bad = Some("/(/");
         for request in
-            [latest("/(/", "", ""), latest("", "/(/", ""), latest("", "", "/(/"), history("/(/"), keys]
+            [latest(bad, None, None), latest(None, bad, None), latest(None, None, bad), history(bad), keys]
         {
             let mut out = Vec::new();
             assert!(shard.execute(&request, &mut out).is_err() && out.is_empty());
@@ -247,11 +289,11 @@ mod tests {
 
     #[test]
     fn deleted_data_is_freed_in_steps() {
-        let mut shard = Shard::new(LogMode::Off);
+        let mut shard = Shard::new();
         let names: Vec<String> = (0..5000).map(|number| number.to_string()).collect();
         let records =
             names.iter().map(|name| Record { collection: "c", document: name.as_str(), ts: 1, data: "x" });
-        shard.execute(&Request::Insert(records.collect()), &mut Vec::new()).unwrap();
+        carry_out(&mut shard, &Request::Insert(records.collect()));
         shard.execute(&Request::DeleteCollection { collection: "c" }, &mut Vec::new()).unwrap();
         assert_eq!(
             (shard.collection_count(), shard.document_count(), shard.record_count(), shard.bytes()),

@@ -1,4 +1,4 @@
-//! A random program against an oracle of plain maps: every reply, every count, every snapshot, and the dirty log.
+//! A random program against an oracle of plain maps: every reply, every count, every snapshot, and the feed.
 //!
 //! Few names and times, so that everything collides. Most operations are on small data; now and then one is on a collection
 //! of long documents and long texts, whose replies need cursors, which are left open across later writes.
@@ -9,7 +9,7 @@
 mod oracle;
 mod program;
 
-use fluxion_engine::{Cursor, LogMode, PIECE_BYTES, Packet, Progress, Request, Shard};
+use fluxion_engine::{Cursor, Outcome, PIECE_BYTES, Packet, Progress, ReaderId, Request, Shard};
 use oracle::Oracle;
 use program::{Random, Texts, request};
 use serde_json::Value;
@@ -17,6 +17,7 @@ use serde_json::Value;
 const SEEDS: u64 = 10;
 const OPERATIONS: u64 = 105_000;
 const OPEN_CURSORS_MAX: usize = 6;
+
 /// A reply as a value: its one member's, arrays of names sorted.
 fn parse(request: &Request<&str>, out: &[u8]) -> Value {
     let text = std::str::from_utf8(out).unwrap();
@@ -45,6 +46,7 @@ struct Open {
 struct Program {
     random: Random,
     shard: Shard,
+    reader: ReaderId,
     oracle: Oracle,
     replayed: Oracle,
     open: Vec<Open>,
@@ -58,14 +60,16 @@ impl Program {
         let request = indexes.map(|index| texts.0[index].as_str());
         let expected = self.oracle.execute(&request);
         let mut out = Vec::new();
-        let cursor = self.shard.execute(&request, &mut out).unwrap();
+        let outcome = self.shard.execute(&request, &mut out).unwrap();
         assert!(out.len() < PIECE_BYTES + 256, "the first step wrote {}", out.len());
-        match (expected, cursor) {
-            (Some(expected), None) => assert_eq!(parse(&request, &out), expected, "{request:?}"),
-            (Some(expected), Some(cursor)) => {
+        match (expected, outcome) {
+            (Some(expected), Outcome::Done) => assert_eq!(parse(&request, &out), expected, "{request:?}"),
+            (Some(expected), Outcome::Reply(cursor)) => {
                 self.open.push(Open { request: Packet::new(&request), cursor, out, expected });
             }
-            (None, cursor) => assert!(cursor.is_none() && out.is_empty()),
+            (None, Outcome::Change(mut work)) => while self.shard.step(&mut work) == Progress::More {},
+            (None, Outcome::Done) => assert!(out.is_empty()),
+            _ => panic!("{request:?} has another kind of outcome"),
         }
         while self.open.len() > OPEN_CURSORS_MAX || !self.open.is_empty() && self.random.below(30) == 0 {
             self.step_one();
@@ -93,9 +97,11 @@ impl Program {
         assert_eq!(self.shard.document_count(), documents().count());
         assert_eq!(self.shard.record_count(), documents().map(|series| series.len()).sum::<usize>());
         assert_eq!(self.shard.bytes(), bytes(&self.oracle));
-        self.shard.take_dirty().changes().for_each(|change| self.replayed.replay(change));
-        assert_eq!(self.shard.dirty_bytes(), 0);
-        assert!(self.replayed == self.oracle, "the dirty log gives other data");
+        while let Some(batch) = self.shard.feed_mut().take(self.reader, 1 << 20) {
+            batch.changes().for_each(|change| self.replayed.replay(change));
+        }
+        assert_eq!(self.shard.feed().waiting_bytes(self.reader), 0);
+        assert!(self.replayed == self.oracle, "the feed gives other data");
         while self.shard.collect_garbage() {}
     }
 }
@@ -124,9 +130,11 @@ impl Drop for Seed {
 
 fn run(seed: u64) -> u64 {
     let seed = Seed(seed);
+    let mut shard = Shard::new();
     let mut program = Program {
         random: Random(seed.0),
-        shard: Shard::new(LogMode::On),
+        reader: shard.feed_mut().open_reader(),
+        shard,
         oracle: Oracle::default(),
         replayed: Oracle::default(),
         open: Vec::new(),
@@ -134,7 +142,7 @@ fn run(seed: u64) -> u64 {
     };
     for operation in 1..=OPERATIONS {
         program.operation();
-        if operation % 5000 == 0 || program.shard.dirty_bytes() > 8 << 20 {
+        if operation % 5000 == 0 || program.shard.feed().waiting_bytes(program.reader) > 8 << 20 {
             program.check();
         }
     }

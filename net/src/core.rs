@@ -80,7 +80,12 @@ pub struct Core {
 
 impl Core {
     /// A core without connections.
-    pub fn new(index: CoreIndex, options: Arc<ServerOptions>, shared: Arc<Shared>, stored: Stored) -> Core {
+    pub fn new(
+        index: CoreIndex,
+        options: Arc<ServerOptions>,
+        shared: Arc<Shared>,
+        mut stored: Stored,
+    ) -> Core {
         let core_count = shared.mailboxes.len();
         let mut keys = KeyTable::new(&options.master_key);
         stored.api_keys.iter().for_each(|(secret, scope)| keys.restore(secret, *scope));
@@ -88,8 +93,8 @@ impl Core {
             index,
             keys: RefCell::new(keys),
             key_changes: RefCell::default(),
+            storing: Storing::new(core_count, stored.journal, &mut stored.shard),
             shard: RefCell::new(stored.shard),
-            storing: Storing::new(core_count, stored.journal),
             decoder: RefCell::default(),
             gatherings: RefCell::default(),
             readings: RefCell::new(Readings::new(index)),

@@ -9,6 +9,7 @@
 use crate::limits::{DECODER_NODES_MAX, PADDING_BYTES};
 use fluxion_engine::{Record, RecordKey, Request};
 use simd_json::{Buffers, Node, StaticNode, Tape};
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 /// What a message asks for.
@@ -276,6 +277,11 @@ fn not_empty<'a>(text: Option<&'a str>, name: &str) -> Said<&'a str> {
     }
 }
 
+/// A text that clients send empty where they mean none.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
 fn describe(node: &Node<'_>) -> String {
     match node {
         Node::String(text) => format!("the text \"{}\"", shorten(text)),
@@ -414,16 +420,16 @@ fn read_request<'a>(kind: Kind, nodes: &[Node<'a>]) -> Said<Request<&'a str>> {
     Ok(match kind {
         Kind::Latest => Request::Latest {
             collection: members.collection()?,
-            document: members.optional_document()?.unwrap_or(""),
+            document: given(members.optional_document()?),
             ts: members.required_integer(Field::Ts, "ts")?,
-            from: members.integer(Field::From, "from")?.unwrap_or(0),
-            contains: members.optional_text(Field::Where, "where")?,
-            excludes: members.optional_text(Field::Filter, "filter")?,
+            from: members.integer(Field::From, "from")?.filter(|from| *from != 0),
+            contains: given(members.text(Field::Where, "where")?),
+            excludes: given(members.text(Field::Filter, "filter")?),
         },
         Kind::History => read_history(&members)?,
         Kind::DeleteDocument => Request::DeleteDocument {
             document: members.document()?,
-            collection: members.optional_collection()?.map(|col| not_empty(Some(col), "col")).transpose()?,
+            collection: given(members.optional_collection()?),
         },
         Kind::DeleteCollection => Request::DeleteCollection { collection: members.collection()? },
         Kind::DeleteRecord => Request::DeleteRecords(vec![read_record_key(&members)?]),
@@ -459,18 +465,21 @@ fn read_request<'a>(kind: Kind, nodes: &[Node<'a>]) -> Said<Request<&'a str>> {
 
 fn read_history<'a>(members: &Members<'_, 'a>) -> Said<Request<&'a str>> {
     let (collection, document) = (members.collection()?, members.document()?);
-    let from = members.integer(Field::From, "from")?.unwrap_or(0);
+    let from = members.integer(Field::From, "from")?;
     let to = members.required_integer(Field::To, "to")?;
-    in_order("from", from, "to", to)?;
+    if let Some(from) = from {
+        in_order("from", from, "to", to)?;
+    }
+    let limit = members.integer(Field::Limit, "limit")?;
     Ok(Request::History {
         collection,
         document,
         from,
         to,
-        limit: members.integer(Field::Limit, "limit")?.unwrap_or(0),
+        limit: limit.and_then(|limit| NonZeroU64::new(u64::try_from(limit).ok()?)),
         reverse: members.flag(Field::Reverse, "reverse")?,
-        contains: members.optional_text(Field::Where, "where")?,
-        excludes: members.optional_text(Field::Filter, "filter")?,
+        contains: given(members.text(Field::Where, "where")?),
+        excludes: given(members.text(Field::Filter, "filter")?),
     })
 }
 

@@ -143,6 +143,25 @@ fn bounds_must_be_in_order() {
 }
 
 #[test]
+fn what_clients_write_for_none_is_none() {
+    for (kind, data, same) in [
+        ("ddoc", r#"{"doc":"d","col":""}"#, r#"{"doc":"d"}"#),
+        ("qry", r#"{"col":"c","ts":1,"doc":"","from":0,"where":"","filter":""}"#, r#"{"col":"c","ts":1}"#),
+        (
+            "qdoc",
+            r#"{"col":"c","doc":"d","to":-4,"limit":0,"where":"","filter":""}"#,
+            r#"{"col":"c","doc":"d","to":-4}"#,
+        ),
+        ("qdoc", r#"{"col":"c","doc":"d","to":4,"limit":-1,"from":null}"#, r#"{"col":"c","doc":"d","to":4}"#),
+    ] {
+        assert!(decode(kind, same).is_ok());
+        assert_eq!(decode(kind, data), decode(kind, same), "{data}");
+    }
+    let from_zero = decode("qdoc", r#"{"col":"c","doc":"d","to":4,"from":0}"#);
+    assert_ne!(from_zero, decode("qdoc", r#"{"col":"c","doc":"d","to":4}"#), "there are times before 0");
+}
+
+#[test]
 fn key_value_requests_keep_key_for_the_entry() {
     assert!(decode("sval", r#"{"collection":"c","key":"k","value":""}"#).is_ok());
     assert_eq!(decode("sval", r#"{"col":"c","key":"k"}"#), Err("\"value\" is missing".into()));

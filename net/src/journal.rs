@@ -1,7 +1,7 @@
 //! What one core has changed and its writer has not stored yet, and the replies that wait for that.
 //!
 //! The protocol between a core and its writer:
-//! 1. Changes collect in the shard's dirty log. The core hands them over as one batch; until that is answered it hands
+//! 1. Changes collect in the shard's feed. The core hands them over as one batch; until that is answered it hands
 //!    over no other, so what arrives meanwhile is the next batch (group commit).
 //! 2. The writer answers each batch once with `Committed`, and before that with `CommitFailed` as often as it tried
 //!    in vain. A failed batch stays with the writer; writes are refused until it is stored.
@@ -13,7 +13,7 @@
 use crate::message::{CoreIndex, Message, Ticket};
 use crate::server::Shared;
 use crossbeam_channel::Sender;
-use fluxion_engine::{Batch, Shard};
+use fluxion_engine::{Batch, ReaderId, Shard};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -105,10 +105,12 @@ struct InFlight {
 pub struct Journal {
     options: JournalOptions,
     sender: Sender<Batch>,
+    /// Its place in the shard's feed.
+    reader: ReaderId,
     in_flight: Option<InFlight>,
-    /// What waits for changes that are still in the log.
+    /// What waits for changes that are still in the feed.
     held: Vec<Held>,
-    /// About when the oldest change in the log was made.
+    /// About when the oldest change in the feed was made.
     oldest: Option<Instant>,
     /// How long the last batch took.
     commit_time: Duration,
@@ -122,10 +124,11 @@ pub struct Journal {
 
 impl Journal {
     /// Nothing is waiting yet.
-    pub fn new(options: JournalOptions, sender: Sender<Batch>) -> Journal {
+    pub fn new(options: JournalOptions, sender: Sender<Batch>, reader: ReaderId) -> Journal {
         Journal {
             options,
             sender,
+            reader,
             in_flight: None,
             held: Vec::new(),
             oldest: None,
@@ -146,14 +149,14 @@ impl Journal {
         self.options.flush_interval
     }
 
-    /// Has the log handed over at the next opportunity.
+    /// Has the feed handed over at the next opportunity.
     pub fn hurry(&mut self) {
         self.urgent = true;
     }
 
     /// Keeps something until all changes made so far are stored.
     pub fn hold(&mut self, held: Held, shard: &Shard) -> Hold {
-        if !shard.is_clean() {
+        if !shard.feed().is_caught_up(self.reader) {
             self.held.push(held);
         } else if let Some(in_flight) = &mut self.in_flight {
             in_flight.held.push(held);
@@ -165,12 +168,12 @@ impl Journal {
 
     /// Bytes of changes that are not stored yet.
     pub fn waiting_bytes(&self, shard: &Shard) -> usize {
-        shard.dirty_bytes() + self.in_flight.as_ref().map_or(0, |batch| batch.bytes)
+        shard.feed().waiting_bytes(self.reader) + self.in_flight.as_ref().map_or(0, |batch| batch.bytes)
     }
 
     /// Whether everything is stored.
     pub fn is_clean(&self, shard: &Shard) -> bool {
-        self.in_flight.is_none() && shard.is_clean()
+        self.in_flight.is_none() && shard.feed().is_caught_up(self.reader)
     }
 
     /// Whether the shard has fallen behind. The batch under way may exceed the mark, so that is kept clear of the cap.
@@ -185,9 +188,9 @@ impl Journal {
         self.waiting_bytes(shard) - stored > mark
     }
 
-    /// Hands the log over if it is time to. An error if the writer is gone: then these changes can't be stored any more.
+    /// Hands changes over if it is time to. An error if the writer is gone: then these changes can't be stored any more.
     pub fn tend(&mut self, shard: &mut Shard, now: Instant) -> Result<(), WriterGone> {
-        if shard.is_clean() {
+        if shard.feed().is_caught_up(self.reader) {
             self.oldest = None;
             return Ok(());
         }
@@ -196,16 +199,22 @@ impl Journal {
             return Ok(());
         }
         let all = self.options.sync_always || self.urgent;
-        let batch = if all { shard.take_dirty() } else { shard.take_dirty_first(self.options.batch_bytes) };
+        let about_bytes = if all { usize::MAX } else { self.options.batch_bytes };
+        let Some(batch) = shard.feed_mut().take(self.reader, about_bytes) else { return Ok(()) };
         let held = std::mem::take(&mut self.held);
         self.in_flight = Some(InFlight { bytes: batch.bytes(), held, since: now });
         // What is left is not older than this.
-        self.oldest = (!shard.is_clean()).then_some(oldest);
+        self.oldest = (!shard.feed().is_caught_up(self.reader)).then_some(oldest);
         self.urgent = false;
         self.sender.send(batch).map_err(|_| {
             self.gone = true;
             WriterGone
         })
+    }
+
+    /// Takes what was never handed over; gives how many changes that is.
+    pub fn drain(&self, shard: &mut Shard) -> usize {
+        shard.feed_mut().take(self.reader, usize::MAX).map_or(0, |batch| batch.len())
     }
 
     /// Whether nothing can be stored any more.
@@ -219,7 +228,7 @@ impl Journal {
         let reserve = (self.commit_time * 2).min(interval * 3 / 4);
         self.options.sync_always
             || self.urgent
-            || shard.dirty_bytes() >= self.options.batch_bytes
+            || shard.feed().waiting_bytes(self.reader) >= self.options.batch_bytes
             || age >= interval - reserve
     }
 
@@ -260,7 +269,7 @@ mod tests {
     use super::*;
     use crate::message::LinkAddress;
     use crossbeam_channel::{Receiver, unbounded};
-    use fluxion_engine::{LogMode, Request};
+    use fluxion_engine::Request;
 
     const INTERVAL: Duration = Duration::from_secs(15);
 
@@ -278,7 +287,9 @@ mod tests {
             batch_bytes: 1000,
             waiting_bytes_max: 4000,
         };
-        Peer { journal: Journal::new(options, sender), batches, shard: Shard::new(LogMode::On) }
+        let mut shard = Shard::new();
+        let reader = shard.feed_mut().open_reader();
+        Peer { journal: Journal::new(options, sender, reader), batches, shard }
     }
 
     impl Peer {

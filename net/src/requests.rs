@@ -12,7 +12,9 @@ use crate::keys::Scope;
 use crate::limits::SMALL_REPLY_BYTES;
 use crate::link::Link;
 use crate::message::{CoreIndex, LinkAddress, Message, Ticket};
-use fluxion_engine::{PIECE_BYTES, Packet, Request, ShardId, escape_json, shard_of};
+use fluxion_engine::{
+    Cursor, Error, Outcome, PIECE_BYTES, Packet, Progress, Request, ShardId, escape_json, shard_of,
+};
 use std::time::Instant;
 
 /// Bytes left for the frame header before a reply is encoded behind it: its size is not known yet, only
@@ -101,7 +103,7 @@ enum Route<'a> {
 }
 
 fn route(core: &Core, link: &mut Link, id: &str, request: Request<&str>) {
-    if mutates(&request) {
+    if request.changes() {
         link.writes = true;
         if let Some(why) = core.refuses_writes() {
             return link.send(error_reply(id, &refused(&why)));
@@ -190,38 +192,12 @@ fn split<'a, T: Copy>(
 
 /// What a request on another core may add to what this connection has to take.
 fn reserve_for(request: &Request<&str>) -> usize {
-    if mutates(request) { SMALL_REPLY_BYTES } else { PIECE_BYTES }
-}
-
-fn mutates(request: &Request<&str>) -> bool {
-    match request {
-        Request::Insert(_)
-        | Request::DeleteDocument { .. }
-        | Request::DeleteCollection { .. }
-        | Request::DeleteRecords(_)
-        | Request::DeleteRange { .. }
-        | Request::SetValue { .. }
-        | Request::RemoveValue { .. } => true,
-        Request::Latest { .. }
-        | Request::History { .. }
-        | Request::Collections
-        | Request::GetValue { .. }
-        | Request::MatchValues { .. }
-        | Request::AllValues { .. }
-        | Request::Keys { .. } => false,
-    }
-}
-
-fn deletes(request: &Request<&str>) -> bool {
-    matches!(
-        request,
-        Request::DeleteDocument { .. } | Request::DeleteCollection { .. } | Request::DeleteRange { .. }
-    )
+    if request.changes() { SMALL_REPLY_BYTES } else { PIECE_BYTES }
 }
 
 /// Executes on this core's shard, for a connection of this core: the reply is encoded in its send buffer.
 fn execute_here(core: &Core, link: &mut Link, id: &str, request: &Request<&str>) {
-    if mutates(request) && core.holds_replies() {
+    if request.changes() && core.holds_replies() {
         let ticket = begin(link, None, SMALL_REPLY_BYTES);
         return execute_for(core, ticket, Some(id.into()), request);
     }
@@ -247,14 +223,27 @@ fn execute_here(core: &Core, link: &mut Link, id: &str, request: &Request<&str>)
     link.out = out;
 }
 
+/// Executes, with all steps of a change at once; gives the rest of a reply.
+fn carry_out_whole(core: &Core, request: &Request<&str>, out: &mut Vec<u8>) -> Result<Option<Cursor>, Error> {
+    let shard = &mut core.shard.borrow_mut();
+    match shard.execute(request, out)? {
+        Outcome::Done => Ok(None),
+        Outcome::Reply(cursor) => Ok(Some(cursor)),
+        Outcome::Change(mut work) => {
+            while shard.step(&mut work) == Progress::More {}
+            Ok(None)
+        }
+    }
+}
+
 /// Appends the reply to `out`. False if it is long: then a reading was opened that sends it.
 fn execute(core: &Core, link: &mut Link, id: &str, request: &Request<&str>, out: &mut Vec<u8>) -> bool {
     let start = out.len();
     put_id(out, id);
     let body = out.len();
     out.push(b',');
-    let executed = core.shard.borrow_mut().execute(request, out);
-    if deletes(request) {
+    let executed = carry_out_whole(core, request, out);
+    if request.deletes() {
         core.garbage_was_made();
     }
     match executed {
@@ -283,13 +272,13 @@ fn execute(core: &Core, link: &mut Link, id: &str, request: &Request<&str>, out:
 /// Executes for a connection of another core, a part for one that gathers, or what is acknowledged later. Without an
 /// id the answer is a part: of an acknowledgement nothing, or what is wrong.
 pub fn execute_for(core: &Core, ticket: Ticket, id: Option<Box<str>>, request: &Request<&str>) {
-    let executed = match core.refuses_writes().filter(|_| mutates(request)) {
+    let executed = match core.refuses_writes().filter(|_| request.changes()) {
         Some(why) => Err(refused(&why)),
         None => execute_into(core, ticket, id.as_deref(), request),
     };
     let payload = match executed {
         Ok(None) => return,
-        Ok(Some(_)) if mutates(request) && core.holds_replies() => {
+        Ok(Some(_)) if request.changes() && core.holds_replies() => {
             return core.acknowledge_when_stored(ticket, id);
         }
         Ok(Some(payload)) => payload,
@@ -312,8 +301,8 @@ fn execute_into(
         body = payload.len();
         payload.push(b',');
     }
-    let executed = core.shard.borrow_mut().execute(request, &mut payload);
-    if deletes(request) {
+    let executed = carry_out_whole(core, request, &mut payload);
+    if request.deletes() {
         core.garbage_was_made();
     }
     let suffix: &'static [u8] = if id.is_some() { b"}" } else { b"" };

@@ -11,7 +11,7 @@ use crate::limits::ACCEPT_PAUSE;
 use crate::mailbox::Mailbox;
 use crate::message::Message;
 use crossbeam_channel::Sender;
-use fluxion_engine::{Batch, LogMode, Shard};
+use fluxion_engine::{Batch, Shard};
 use futures_lite::AsyncWriteExt;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
@@ -210,10 +210,9 @@ impl Writers {
 }
 
 fn filled_shard(load: Option<LoadShard>) -> Result<Shard, ServerError> {
-    let mut shard = Shard::new(LogMode::Off);
+    let mut shard = Shard::new();
     if let Some(load) = load {
         load(&mut shard).map_err(ServerError::Storage)?;
-        shard.start_log();
     }
     Ok(shard)
 }

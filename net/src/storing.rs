@@ -8,7 +8,7 @@ use crate::limits::PACE;
 use crate::message::{CoreIndex, Message, Ticket};
 use crate::requests;
 use crossbeam_channel::Sender;
-use fluxion_engine::{Batch, Change};
+use fluxion_engine::{Batch, Change, Shard};
 use glommio::timer::Timer;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -31,9 +31,14 @@ pub struct Storing {
 
 impl Storing {
     /// All is well.
-    pub fn new(core_count: usize, journal: Option<(JournalOptions, Sender<Batch>)>) -> Storing {
+    pub fn new(
+        core_count: usize,
+        journal: Option<(JournalOptions, Sender<Batch>)>,
+        shard: &mut Shard,
+    ) -> Storing {
+        let open = |(options, sender)| Journal::new(options, sender, shard.feed_mut().open_reader());
         Storing {
-            journal: RefCell::new(journal.map(|(options, sender)| Journal::new(options, sender))),
+            journal: RefCell::new(journal.map(open)),
             states: RefCell::new(vec![StorageState::default(); core_count]),
             refusing: Cell::new(false),
             holding_writers_back: Cell::new(false),
@@ -72,13 +77,13 @@ impl Core {
         self.hold(Held::Acknowledgement { ticket, id });
     }
 
-    /// Logs a change of API keys; the key change is counted as applied once more when it is stored.
+    /// Notes a change of API keys; the key change is counted as applied once more when it is stored.
     /// False if nothing is stored here.
     pub fn store_key_change(&self, number: u64, change: Change<&str>) -> bool {
         {
             let mut journal = self.storing.journal.borrow_mut();
             let Some(journal) = journal.as_mut() else { return false };
-            self.shard.borrow_mut().log(change);
+            self.shard.borrow_mut().note(change);
             journal.hurry();
         }
         self.hold(Held::KeyChange(number));
@@ -233,8 +238,8 @@ impl Core {
     /// Ends the writer, which stores its batch if it still has one.
     pub fn close_journal(&self) {
         let shard = &mut self.shard.borrow_mut();
-        if self.storing.journal.take().is_some() && !shard.is_clean() {
-            let changes = shard.take_dirty().len();
+        let changes = self.storing.journal.take().map_or(0, |journal| journal.drain(shard));
+        if changes > 0 {
             error!(shard = self.index, changes, "changes are lost: they could not be stored");
         }
     }

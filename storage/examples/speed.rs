@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "it is run by hand, and shows where it failed")]
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use fluxion_engine::{Batch, Change, LogMode, Shard, shard_of};
+use fluxion_engine::{Batch, Change, Shard, shard_of};
 use fluxion_storage::{Report, Store, StoreOptions, SyncMode, Writer};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ fn write(directory: &Path, times: &mut i64, times_a_batch: i64) {
 
 fn load(directory: &Path) {
     let (shards, _lock) = open(directory, 1).into_shards();
-    let mut shard = Shard::new(LogMode::Off);
+    let mut shard = Shard::new();
     let started = Instant::now();
     let loaded = shards[0].loader().load(&mut shard).unwrap();
     println!("{} records loaded in {:.2?}", loaded.records, started.elapsed());

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::schema::ShardFile;
-use fluxion_engine::{Request, Shard};
+use fluxion_engine::{Outcome, Request, Shard};
 use rusqlite::Rows;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ fn load_entries(shard: &mut Shard, mut rows: Rows<'_>, loaded: &mut Loaded) -> r
         let (collection, key, value) =
             (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
         let set = shard.execute(&Request::SetValue { collection, key, value }, &mut out);
-        assert!(matches!(set, Ok(None)), "only patterns can be wrong");
+        assert!(matches!(set, Ok(Outcome::Done)), "only patterns can be wrong");
         loaded.entries += 1;
     }
     Ok(())

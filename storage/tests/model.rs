@@ -11,7 +11,7 @@ mod oracle;
 mod program;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use fluxion_engine::{Batch, LogMode, PIECE_BYTES, Progress, Request, Shard, ShardId, shard_of};
+use fluxion_engine::{Batch, Outcome, PIECE_BYTES, Progress, ReaderId, Request, Shard, ShardId, shard_of};
 use fluxion_storage::{DirectoryLock, Report, Store, StoreOptions, SyncMode, Writer};
 use oracle::Oracle;
 use program::{Random, Texts, request};
@@ -25,6 +25,7 @@ const OPERATIONS: u64 = 6000;
 
 struct Running {
     shard: Shard,
+    reader: ReaderId,
     batches: Sender<Batch>,
     reports: Receiver<Report>,
     writer: Writer,
@@ -32,7 +33,8 @@ struct Running {
 
 impl Running {
     fn flush(&mut self) {
-        self.batches.send(self.shard.take_dirty()).unwrap();
+        let Some(batch) = self.shard.feed_mut().take(self.reader, usize::MAX) else { return };
+        self.batches.send(batch).unwrap();
         assert_eq!(self.reports.recv().unwrap(), Report::Committed);
     }
 }
@@ -46,10 +48,10 @@ fn open(directory: &Path, shard_count: usize) -> (Vec<Running>, DirectoryLock) {
         let (batches, receiver) = unbounded();
         let (reporter, reports) = unbounded();
         let writer = store.start(receiver, move |report| reporter.send(report).unwrap()).unwrap();
-        let mut shard = Shard::new(LogMode::Off);
+        let mut shard = Shard::new();
         loader.load(&mut shard).unwrap();
-        shard.start_log();
-        Running { shard, batches, reports, writer }
+        let reader = shard.feed_mut().open_reader();
+        Running { shard, reader, batches, reports, writer }
     };
     (stores.into_iter().map(start).collect(), lock)
 }
@@ -84,14 +86,16 @@ fn execute(shards: &mut [Running], request: &Request<&str>) {
         _ => {}
     }
     for (index, part) in parts {
-        let cursor = shards[index].shard.execute(&part, &mut Vec::new()).unwrap();
-        assert!(cursor.is_none());
+        let shard = &mut shards[index].shard;
+        if let Outcome::Change(mut work) = shard.execute(&part, &mut Vec::new()).unwrap() {
+            while shard.step(&mut work) == Progress::More {}
+        }
     }
 }
 
 fn read(shard: &mut Shard, request: &Request<&str>) -> Value {
     let mut out = vec![b'{'];
-    if let Some(mut cursor) = shard.execute(request, &mut out).unwrap() {
+    if let Outcome::Reply(mut cursor) = shard.execute(request, &mut out).unwrap() {
         while cursor.step(&mut out, PIECE_BYTES) == Progress::More {}
     }
     out.push(b'}');
@@ -116,12 +120,12 @@ fn check(shards: &mut [Running], oracle: &mut Oracle) {
             let history = Request::History {
                 collection: name.as_str(),
                 document,
-                from: i64::MIN,
+                from: None,
                 to: i64::MAX,
-                limit: 0,
+                limit: None,
                 reverse: false,
-                contains: "",
-                excludes: "",
+                contains: None,
+                excludes: None,
             };
             assert!(read(shard, &history) == oracle.execute(&history).unwrap(), "{name:?} {document:?}");
         }

@@ -2,7 +2,8 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use fluxion_engine::{LogMode, PIECE_BYTES, Progress, Record, Request, Shard};
+use fluxion_engine::{Outcome, PIECE_BYTES, Progress, Record, Request, Shard};
+use std::num::NonZeroU64;
 
 const DOCUMENTS: usize = 100;
 const DATA: &str = "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl";
@@ -36,14 +37,23 @@ fn insertions(
 
 fn carry_out(shard: &mut Shard, requests: &[Request<&str>], out: &mut Vec<u8>) {
     for request in requests {
-        assert!(shard.execute(request, out).unwrap().is_none());
+        if let Outcome::Change(mut work) = shard.execute(request, out).unwrap() {
+            while shard.step(&mut work) == Progress::More {}
+        }
     }
 }
 
-fn insert(bencher: Bencher<'_, '_>, log: LogMode, in_message: usize, time: impl Fn(usize) -> i64) {
+/// A shard whose changes are kept, for a reader that never comes.
+fn shard_with_reader() -> Shard {
+    let mut shard = Shard::new();
+    shard.feed_mut().open_reader();
+    shard
+}
+
+fn insert(bencher: Bencher<'_, '_>, shard: fn() -> Shard, in_message: usize, time: impl Fn(usize) -> i64) {
     let names = names();
     let requests = insertions(&names, RECORDS, in_message, time);
-    bencher.counter(ItemsCount::new(RECORDS)).with_inputs(|| Shard::new(log)).bench_local_refs(|shard| {
+    bencher.counter(ItemsCount::new(RECORDS)).with_inputs(shard).bench_local_refs(|shard| {
         carry_out(shard, &requests, &mut Vec::new());
     });
 }
@@ -55,27 +65,27 @@ fn scattered(number: usize) -> i64 {
 
 #[divan::bench(args = [1, 100])]
 fn append_in_order(bencher: Bencher<'_, '_>, in_message: usize) {
-    insert(bencher, LogMode::Off, in_message, |number| number as i64);
+    insert(bencher, Shard::new, in_message, |number| number as i64);
 }
 
 #[divan::bench(args = [1, 100])]
-fn append_in_order_with_log(bencher: Bencher<'_, '_>, in_message: usize) {
-    insert(bencher, LogMode::On, in_message, |number| number as i64);
+fn append_in_order_with_reader(bencher: Bencher<'_, '_>, in_message: usize) {
+    insert(bencher, shard_with_reader, in_message, |number| number as i64);
 }
 
 #[divan::bench(args = [1, 100])]
 fn append_out_of_order(bencher: Bencher<'_, '_>, in_message: usize) {
-    insert(bencher, LogMode::Off, in_message, scattered);
+    insert(bencher, Shard::new, in_message, scattered);
 }
 
 #[divan::bench]
 fn overwrite(bencher: Bencher<'_, '_>) {
-    insert(bencher, LogMode::Off, 100, |number| (number / DOCUMENTS % 10) as i64);
+    insert(bencher, Shard::new, 100, |number| (number / DOCUMENTS % 10) as i64);
 }
 
 /// Reads from a full shard until the reply is complete; `items` are the records in it.
 fn read(bencher: Bencher<'_, '_>, request: &Request<&str>, items: usize) {
-    let (names, mut shard, mut out) = (names(), Shard::new(LogMode::Off), Vec::new());
+    let (names, mut shard, mut out) = (names(), Shard::new(), Vec::new());
     let records = DOCUMENTS * RECORDS_PER_DOCUMENT;
     carry_out(
         &mut shard,
@@ -84,7 +94,7 @@ fn read(bencher: Bencher<'_, '_>, request: &Request<&str>, items: usize) {
     );
     bencher.counter(ItemsCount::new(items)).bench_local(|| {
         out.clear();
-        if let Some(mut cursor) = shard.execute(request, &mut out).unwrap() {
+        if let Outcome::Reply(mut cursor) = shard.execute(request, &mut out).unwrap() {
             while cursor.step(&mut out, PIECE_BYTES) == Progress::More {}
         }
         assert!(out.len() > items * DATA.len());
@@ -93,30 +103,29 @@ fn read(bencher: Bencher<'_, '_>, request: &Request<&str>, items: usize) {
 
 #[divan::bench(args = [1, 100, RECORDS_PER_DOCUMENT])]
 fn read_range_newest_first(bencher: Bencher<'_, '_>, limit: usize) {
-    let (from, to) = (0, i64::MAX);
     let request = Request::History {
         collection: "col",
         document: "doc42",
-        from,
-        to,
-        limit: limit as i64,
+        from: None,
+        to: i64::MAX,
+        limit: NonZeroU64::new(limit as u64),
         reverse: true,
-        contains: "",
-        excludes: "",
+        contains: None,
+        excludes: None,
     };
     read(bencher, &request, limit);
 }
 
-fn latest_of(document: &str) -> Request<&str> {
-    Request::Latest { collection: "col", document, ts: i64::MAX, from: 0, contains: "", excludes: "" }
+fn latest_of(document: Option<&str>) -> Request<&str> {
+    Request::Latest { collection: "col", document, ts: i64::MAX, from: None, contains: None, excludes: None }
 }
 
 #[divan::bench]
 fn latest_of_one(bencher: Bencher<'_, '_>) {
-    read(bencher, &latest_of("doc42"), 1);
+    read(bencher, &latest_of(Some("doc42")), 1);
 }
 
 #[divan::bench]
 fn latest_of_all(bencher: Bencher<'_, '_>) {
-    read(bencher, &latest_of(""), DOCUMENTS);
+    read(bencher, &latest_of(None), DOCUMENTS);
 }

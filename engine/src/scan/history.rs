@@ -29,8 +29,7 @@ pub(crate) struct HistoryScan {
 }
 
 impl HistoryScan {
-    pub(crate) fn new(chunks: &[Rc<Chunk>], from: i64, to: i64, limit: i64, reverse: bool) -> Self {
-        let remaining = if limit > 0 { limit.unsigned_abs() } else { u64::MAX };
+    pub(crate) fn new(chunks: &[Rc<Chunk>], from: i64, to: i64, limit: u64, reverse: bool) -> Self {
         // The ends are looked at first: most queries are open at one of them, and each chunk looked at is a cache miss.
         let first = match chunks.first() {
             Some(first) if first.first_ts() >= from => 0,
@@ -46,7 +45,7 @@ impl HistoryScan {
             Some(chunk) => Position { chunk, record: chunks[chunk].count_through(to) },
             None => Position { chunk: 0, record: 0 },
         };
-        Self { next, end, reverse, remaining, is_first: true, cut: None }
+        Self { next, end, reverse, remaining: limit, is_first: true, cut: None }
     }
 
     /// The chunks that are still needed, taken out of `chunks`; positions are moved to fit.

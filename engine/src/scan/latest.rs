@@ -25,7 +25,7 @@ enum Part {
 pub(crate) struct Conditions<'a> {
     /// The latest time that counts.
     pub(crate) ts: i64,
-    /// The earliest time that counts; 0 for none.
+    /// The earliest time that counts.
     pub(crate) from: i64,
     pub(crate) filter: Filter<'a>,
     /// What the document's name must match.
@@ -39,7 +39,7 @@ impl Conditions<'_> {
 
     fn newest<'d>(&self, document: &'d Document) -> Option<(&'d Chunk, usize)> {
         let newest = document.newest_through(self.ts)?;
-        (self.from == 0 || newest.0.ts(newest.1) >= self.from).then_some(newest)
+        (newest.0.ts(newest.1) >= self.from).then_some(newest)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Filling a shard with what was stored, before it serves: no requests, no log.
+//! Filling a shard with what was stored, before it serves: no requests, no changes.
 
 use super::Shard;
 
@@ -41,12 +41,12 @@ impl DocumentLoader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{LogMode, Record, Request, Shard};
+    use crate::{Record, Request, Shard};
 
     #[test]
     fn a_loaded_shard_is_one_that_was_written() {
-        let mut written = Shard::new(LogMode::Off);
-        let mut loaded = Shard::new(LogMode::Off);
+        let mut written = Shard::new();
+        let mut loaded = Shard::new();
         for document in ["a", "b"] {
             let mut loader = loaded.load_document("c", document);
             for ts in 0..2000 {
@@ -60,8 +60,11 @@ mod tests {
             (shard.collection_count(), shard.document_count(), shard.record_count(), shard.bytes())
         };
         assert_eq!(facts(&loaded), facts(&written));
-        loaded.start_log();
+        loaded.feed_mut().start(7);
+        let reader = loaded.feed_mut().open_reader();
         loaded.execute(&Request::DeleteCollection { collection: "c" }, &mut Vec::new()).unwrap();
-        assert_eq!((loaded.take_dirty().len(), loaded.bytes()), (1, 0));
+        assert_eq!(loaded.bytes(), 0);
+        let batch = loaded.feed_mut().take(reader, usize::MAX).unwrap();
+        assert_eq!((batch.first_number(), batch.len()), (7, 1));
     }
 }

@@ -3,7 +3,9 @@
 //! What isn't there reads as empty. Patterns are compiled before anything is looked up, so a bad one is an error also
 //! where there is nothing to match.
 
-use super::Shard;
+use std::num::NonZeroU64;
+
+use super::{Outcome, Shard};
 use crate::collection::{Collection, Entry};
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -14,9 +16,9 @@ use crate::table::Pages;
 
 /// Which records of a document are asked for.
 pub(super) struct HistoryRange {
-    pub(super) from: i64,
+    pub(super) from: Option<i64>,
     pub(super) to: i64,
-    pub(super) limit: i64,
+    pub(super) limit: Option<NonZeroU64>,
     pub(super) reverse: bool,
 }
 
@@ -24,31 +26,31 @@ impl Shard {
     pub(super) fn latest(
         &mut self,
         collection: &str,
-        document: &str,
+        document: Option<&str>,
         ts: i64,
-        from: i64,
+        from: Option<i64>,
         filter: Filter<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Cursor>, Error> {
-        let test = self.patterns.name_test(document)?;
+    ) -> Result<Outcome, Error> {
+        let test = document.map(|document| self.patterns.name_test(document)).transpose()?;
         out.extend_from_slice(b"\"records\":{");
         let Some(collection) = self.collection(collection) else {
             out.push(b'}');
-            return Ok(None);
+            return Ok(Outcome::Done);
         };
         let documents = collection.documents.pages();
         let (slots, names) = match test {
-            NameTest::Literal("") => (0..documents.end(), None),
-            NameTest::Pattern(names) => (0..documents.end(), Some(names)),
-            NameTest::Literal(name) => {
+            None => (0..documents.end(), None),
+            Some(NameTest::Pattern(names)) => (0..documents.end(), Some(names)),
+            Some(NameTest::Literal(name)) => {
                 (collection.documents.find(name).map_or(0..0, |slot| slot..slot + 1), None)
             }
         };
-        let conditions = Conditions { ts, from, filter, names };
+        let conditions = Conditions { ts, from: from.unwrap_or(i64::MIN), filter, names };
         let mut scan = LatestScan::new(slots);
         Ok(match scan.run(documents, &conditions, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => None,
-            Progress::More => Some(Cursor::latest(scan, documents, conditions)),
+            Progress::Done => Outcome::Done,
+            Progress::More => Outcome::Reply(Cursor::latest(scan, documents, conditions)),
         })
     }
 
@@ -59,42 +61,43 @@ impl Shard {
         range: HistoryRange,
         filter: Filter<'_>,
         out: &mut Vec<u8>,
-    ) -> Option<Cursor> {
+    ) -> Outcome {
         out.extend_from_slice(b"\"records\":[");
         let documents = self.collection(collection).map(|collection| &collection.documents);
         let found = documents.and_then(|documents| documents.get(documents.find(document)?));
         let Some(document) = found else {
             out.push(b']');
-            return None;
+            return Outcome::Done;
         };
         let HistoryRange { from, to, limit, reverse } = range;
+        let (from, limit) = (from.unwrap_or(i64::MIN), limit.map_or(u64::MAX, NonZeroU64::get));
         let mut scan = HistoryScan::new(document.chunks(), from, to, limit, reverse);
         match scan.run(document.chunks(), &filter, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => None,
-            Progress::More => Some(Cursor::history(scan, document, filter)),
+            Progress::Done => Outcome::Done,
+            Progress::More => Outcome::Reply(Cursor::history(scan, document, filter)),
         }
     }
 
-    pub(super) fn collection_names(&self, out: &mut Vec<u8>) -> Option<Cursor> {
+    pub(super) fn collection_names(&self, out: &mut Vec<u8>) -> Outcome {
         let names = self.names.pages();
         let mut scan = ListScan::new(0..names.end(), ListShape::BareNames);
         match scan.run(names, None, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => None,
-            Progress::More => Some(Cursor::collections(scan, names)),
+            Progress::Done => Outcome::Done,
+            Progress::More => Outcome::Reply(Cursor::collections(scan, names)),
         }
     }
 
-    pub(super) fn value(&self, collection: &str, key: &str, out: &mut Vec<u8>) -> Option<Cursor> {
+    pub(super) fn value(&self, collection: &str, key: &str, out: &mut Vec<u8>) -> Outcome {
         out.extend_from_slice(b"\"value\":\"");
         let found = self.collection(collection).and_then(|collection| collection.share_entry(key));
         let Some(entry) = found else {
             out.push(b'"');
-            return None;
+            return Outcome::Done;
         };
         let mut scan = ValueScan::default();
         match scan.run(&entry, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => None,
-            Progress::More => Some(Cursor::value(scan, entry)),
+            Progress::Done => Outcome::Done,
+            Progress::More => Outcome::Reply(Cursor::value(scan, entry)),
         }
     }
 
@@ -103,12 +106,12 @@ impl Shard {
         collection: &str,
         key: &str,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Cursor>, Error> {
+    ) -> Result<Outcome, Error> {
         let test = self.patterns.name_test(key)?;
         out.extend_from_slice(b"\"values\":{");
         let Some(collection) = self.collection(collection) else {
             out.push(b'}');
-            return Ok(None);
+            return Ok(Outcome::Done);
         };
         let entries = collection.entries.pages();
         // A literal key that isn't there is answered as if its value were empty.
@@ -125,28 +128,28 @@ impl Shard {
         };
         let mut scan = ListScan::new(slots, ListShape::Values);
         Ok(match scan.run(entries, keys.as_deref(), &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => None,
-            Progress::More => Some(Cursor::entries(scan, entries, keys)),
+            Progress::Done => Outcome::Done,
+            Progress::More => Outcome::Reply(Cursor::entries(scan, entries, keys)),
         })
     }
 
-    pub(super) fn all_values(&self, collection: &str, out: &mut Vec<u8>) -> Option<Cursor> {
+    pub(super) fn all_values(&self, collection: &str, out: &mut Vec<u8>) -> Outcome {
         out.extend_from_slice(b"\"values\":{");
         list_entries(self.collection(collection), ListShape::Values, out)
     }
 
-    pub(super) fn keys(&self, collection: &str, out: &mut Vec<u8>) -> Option<Cursor> {
+    pub(super) fn keys(&self, collection: &str, out: &mut Vec<u8>) -> Outcome {
         out.extend_from_slice(b"\"keys\":[");
         list_entries(self.collection(collection), ListShape::Names, out)
     }
 }
 
-fn list_entries(collection: Option<&Collection>, shape: ListShape, out: &mut Vec<u8>) -> Option<Cursor> {
+fn list_entries(collection: Option<&Collection>, shape: ListShape, out: &mut Vec<u8>) -> Outcome {
     let nothing = Pages::empty();
     let entries = collection.map_or(&nothing, |collection| collection.entries.pages());
     let mut scan = ListScan::new(0..entries.end(), shape);
     match scan.run(entries, None, &mut Step::new(out, PIECE_BYTES)) {
-        Progress::Done => None,
-        Progress::More => Some(Cursor::entries(scan, entries, None)),
+        Progress::Done => Outcome::Done,
+        Progress::More => Outcome::Reply(Cursor::entries(scan, entries, None)),
     }
 }

@@ -1,10 +1,12 @@
-//! Mutations: each changes a collection, keeps the shard's counts in step, and appends to the dirty log.
+//! Mutations: each changes a collection, keeps the shard's counts in step, and enters what changed in the feed.
 //!
-//! What changes nothing is not logged. A collection left empty is taken away in the same call.
+//! What changes nothing is not entered. A collection left empty is taken away in the same call.
+
+use std::ops::Range;
 
 use super::{CollectionName, Shard};
 use crate::collection::Collection;
-use crate::dirty::Change;
+use crate::feed::Change;
 use crate::garbage::Garbage;
 use crate::request::{Record, RecordKey};
 use crate::table::Named;
@@ -15,14 +17,14 @@ impl Shard {
         for run in records.chunk_by(|a, b| a.collection == b.collection) {
             let slot = self.collection_slot(run[0].collection);
             let before = self.collection_mut(slot).counts();
-            let Self { collections, log, .. } = self;
+            let Self { collections, feed, .. } = self;
             let Some(collection) = collections[slot].as_deref_mut() else { unreachable!("it was just made") };
             for same in run.chunk_by(|a, b| a.document == b.document) {
                 let document = collection.document_slot(same[0].document);
                 for record in same {
                     collection.put(document, record.ts, record.data);
                     let &Record { collection, document, ts, data } = record;
-                    log.push(Change::Put { collection, document, ts, data });
+                    feed.push(Change::Put { collection, document, ts, data });
                 }
             }
             let after = collection.counts();
@@ -33,12 +35,13 @@ impl Shard {
 
     pub(super) fn delete_document(&mut self, collection: &str, document: &str) {
         if self.change(collection, |found, garbage| found.delete_document(document, garbage)) {
-            self.log.push(Change::DeleteDocument { collection, document });
+            self.feed.push(Change::DeleteDocument { collection, document });
         }
     }
 
-    pub(super) fn delete_document_everywhere(&mut self, document: &str) {
-        for slot in 0..self.collections.len() {
+    /// Deletes a document in the collections of these slots.
+    pub(super) fn delete_document_in(&mut self, slots: Range<usize>, document: &str) {
+        for slot in slots {
             let holds =
                 self.collections[slot].as_ref().is_some_and(|found| found.documents.find(document).is_some());
             if holds && let Some(name) = self.names.share(slot) {
@@ -50,21 +53,21 @@ impl Shard {
     pub(super) fn delete_collection(&mut self, collection: &str) {
         if let Some(slot) = self.names.find(collection) {
             self.take_away(slot);
-            self.log.push(Change::DeleteCollection { collection });
+            self.feed.push(Change::DeleteCollection { collection });
         }
     }
 
     pub(super) fn delete_records(&mut self, keys: &[RecordKey<&str>]) {
         for &RecordKey { collection, document, ts } in keys {
             if self.change(collection, |found, garbage| found.delete_range(document, ts, ts, garbage)) {
-                self.log.push(Change::DeleteRecord { collection, document, ts });
+                self.feed.push(Change::DeleteRecord { collection, document, ts });
             }
         }
     }
 
     pub(super) fn delete_range(&mut self, collection: &str, document: &str, from: i64, to: i64) {
         if self.change(collection, |found, garbage| found.delete_range(document, from, to, garbage)) {
-            self.log.push(Change::DeleteRange { collection, document, from, to });
+            self.feed.push(Change::DeleteRange { collection, document, from, to });
         }
     }
 
@@ -74,12 +77,12 @@ impl Shard {
             found.set_value(key, value);
             true
         });
-        self.log.push(Change::SetValue { collection, key, value });
+        self.feed.push(Change::SetValue { collection, key, value });
     }
 
     pub(super) fn remove_value(&mut self, collection: &str, key: &str) {
         if self.change(collection, |found, _| found.remove_value(key)) {
-            self.log.push(Change::RemoveValue { collection, key });
+            self.feed.push(Change::RemoveValue { collection, key });
         }
     }
 

@@ -13,7 +13,7 @@ type Meaning = (&'static str, fn(&str) -> bool);
 
 /// What a record may be searched for, with what that means.
 pub const SEARCHES: [Meaning; 7] = [
-    ("", |_| true),
+    (r"/\\/", |text| text.contains('\\')),
     ("a", |text| text.contains('a')),
     ("b\"", |text| text.contains("b\"")),
     ("/^x/i", |text| text.starts_with(['x', 'X'])),
@@ -46,8 +46,9 @@ fn searched(pattern: &str, text: &str) -> bool {
     SEARCHES.iter().find(|(known, _)| *known == pattern).unwrap().1(text)
 }
 
-fn passes(contains: &str, excludes: &str, text: &str) -> bool {
-    searched(contains, text) && (excludes.is_empty() || !searched(excludes, text))
+fn passes(contains: Option<&str>, excludes: Option<&str>, text: &str) -> bool {
+    contains.is_none_or(|contains| searched(contains, text))
+        && excludes.is_none_or(|excludes| !searched(excludes, text))
 }
 
 fn named(test: &str, name: &str) -> bool {
@@ -67,8 +68,8 @@ impl Oracle {
                 let mut records = Map::new();
                 for (name, series) in &found(collection).documents {
                     if let Some((at, data)) = series.range(..=ts).next_back()
-                        && (document.is_empty() || named(document, name))
-                        && (from == 0 || *at >= from)
+                        && document.is_none_or(|document| named(document, name))
+                        && from.is_none_or(|from| *at >= from)
                         && passes(contains, excludes, data)
                     {
                         records.insert(name.clone(), json!({"ts": at, "data": data}));
@@ -79,11 +80,12 @@ impl Oracle {
             Request::History { collection, document, from, to, limit, reverse, contains, excludes } => {
                 let empty = BTreeMap::new();
                 let series = found(collection).documents.get(document).unwrap_or(&empty);
-                let mut records: Vec<_> = series.iter().filter(|(at, _)| (from..=to).contains(at)).collect();
+                let mut records: Vec<_> = series.range(..=to).collect();
+                records.retain(|(at, _)| from.is_none_or(|from| **at >= from));
                 if reverse {
                     records.reverse();
                 }
-                let limit = if limit > 0 { limit as usize } else { usize::MAX };
+                let limit = limit.map_or(usize::MAX, |limit| limit.get() as usize);
                 let records =
                     records.into_iter().filter(|(_, data)| passes(contains, excludes, data)).take(limit);
                 records.map(|(at, data)| json!({"ts": at, "data": data})).collect()
@@ -140,7 +142,7 @@ impl Oracle {
         self.tidy();
     }
 
-    /// Carries out one change of a dirty log, which must have an effect.
+    /// Carries out one change of a feed, which must have an effect.
     pub fn replay(&mut self, change: ChangeRef<'_>) {
         let before = self.size();
         match change {

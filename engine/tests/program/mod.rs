@@ -3,6 +3,7 @@
 
 use crate::oracle::{NAMES, SEARCHES};
 use fluxion_engine::{Record, RecordKey, Request};
+use std::num::NonZeroU64;
 
 const NAMES_USED: [&str; 6] = ["n0", "n1", "N2", "/home/u1", "né\"3", "n4"];
 
@@ -31,8 +32,8 @@ impl Random {
         (0..len).map(|_| self.pick(&['a', 'b', 'x', 'X', '"', '\\', '\n', '/', 'é', '\u{1}'])).collect()
     }
 
-    fn search(&mut self) -> String {
-        if self.below(2) == 0 { String::new() } else { self.pick(&SEARCHES).0.to_owned() }
+    fn search(&mut self, texts: &mut Texts) -> Option<usize> {
+        (self.below(2) == 0).then(|| texts.add(self.pick(&SEARCHES).0))
     }
 
     fn name_test(&mut self) -> String {
@@ -101,7 +102,7 @@ pub fn request(random: &mut Random, texts: &mut Texts) -> Request<usize> {
     let collection = texts.add(place.collection);
     let document = texts.add(random.pick(&NAMES_USED));
     let key = texts.add(random.pick(&NAMES_USED));
-    let (contains, excludes) = (texts.add(random.search()), texts.add(random.search()));
+    let (contains, excludes) = (random.search(texts), random.search(texts));
     let (from, to) = (time(random, &place), time(random, &place));
     let is_long = place.collection == "long";
     match random.below(100) {
@@ -111,22 +112,25 @@ pub fn request(random: &mut Random, texts: &mut Texts) -> Request<usize> {
             Request::DeleteRange { collection, document, from, to }
         }
         10..30 if is_long => {
-            let (from, to, limit, reverse) = (i64::MIN, i64::MAX, 0, random.below(2) == 0);
+            let (from, to, limit, reverse) = (None, i64::MAX, None, random.below(2) == 0);
             Request::History { collection, document, from, to, limit, reverse, contains, excludes }
         }
         30..40 | 75 if is_long => {
-            let document = texts.add("");
-            Request::Latest { collection, document, ts: to, from: 0, contains, excludes }
+            Request::Latest { collection, document: None, ts: to, from: None, contains, excludes }
         }
         0..40 => Request::Insert(records(random, &place, texts)),
         40..52 => {
-            let document = if random.below(3) == 0 { String::new() } else { random.name_test() };
-            let from = if random.below(2) == 0 { from } else { 0 };
-            Request::Latest { collection, document: texts.add(document), ts: to, from, contains, excludes }
+            let document = (random.below(3) > 0).then(|| texts.add(random.name_test()));
+            let from = (random.below(2) == 0).then_some(from);
+            Request::Latest { collection, document, ts: to, from, contains, excludes }
         }
         52..70 => {
-            let (from, to) = if random.below(3) == 0 { (i64::MIN, i64::MAX) } else { (from, to) };
-            let (limit, reverse) = (random.below(8) as i64 - 4, random.below(2) == 0);
+            let (from, to) = match random.below(4) {
+                0 => (None, i64::MAX),
+                1 => (Some(i64::MIN), i64::MAX),
+                _ => (Some(from), to),
+            };
+            let (limit, reverse) = (NonZeroU64::new(random.below(8) / 2), random.below(2) == 0);
             Request::History { collection, document, from, to, limit, reverse, contains, excludes }
         }
         70..72 => Request::Collections,

@@ -1,7 +1,7 @@
 //! A directory of its own for each test, stores opened on it, and what is in the files.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use fluxion_engine::{Batch, Change, LogMode, Shard, shard_of};
+use fluxion_engine::{Batch, Change, Shard, shard_of};
 use fluxion_storage::{DirectoryLock, Error, Loaded, Report, Store, StoreOptions, SyncMode, Writer};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -116,7 +116,7 @@ pub fn load(directory: &Path, shard_count: usize) -> Result<Loaded, Error> {
     let (shards, _lock) = Store::open(options(directory, shard_count))?.into_shards();
     let mut all = Loaded::default();
     for shard in &shards {
-        let Loaded { documents, records, entries } = shard.loader().load(&mut Shard::new(LogMode::Off))?;
+        let Loaded { documents, records, entries } = shard.loader().load(&mut Shard::new())?;
         all.documents += documents;
         all.records += records;
         all.entries += entries;
