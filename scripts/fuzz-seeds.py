@@ -20,7 +20,7 @@ def client_frame(first, payload):
 
 def requests():
     seen = set()
-    for path in sorted(glob.glob(f"{ROOT}/cli/tests/conformance/cases*/*.jsonl")):
+    for path in sorted(glob.glob(f"{ROOT}/conformance/cases*/*.jsonl")):
         with open(path, encoding="utf-8") as file:
             for line in file:
                 if not line.startswith("{"):

@@ -10,4 +10,5 @@ mod faults;
 mod history;
 #[path = "durability/restart.rs"]
 mod restart;
-mod support;
+
+use fluxion_testkit as support;

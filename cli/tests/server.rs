@@ -14,4 +14,5 @@ mod cores;
 mod overload;
 #[path = "server/shutdown.rs"]
 mod shutdown;
-mod support;
+
+use fluxion_testkit as support;

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 
-mod peer;
-
 use fluxion_client::{
     Client, Error, HistoryQuery, IN_FLIGHT_MAX, LatestQuery, NewRecord, Options, Record, Request, Scope,
 };
-use peer::{KEY, Listener};
+use fluxion_testkit::peer::{KEY, Listener};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 
-mod peer;
-
 use fluxion_client::HistoryQuery;
-use peer::Listener;
+use fluxion_testkit::peer::Listener;
 use tungstenite::protocol::frame::coding::Data;
 
 const PIECES: usize = 2048;

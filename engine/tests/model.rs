@@ -6,12 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod oracle;
-mod program;
-
 use fluxion_engine::{Cursor, Outcome, PIECE_BYTES, Packet, Progress, ReaderId, Request, Shard};
-use oracle::Oracle;
-use program::{Random, Texts, request};
+use fluxion_testkit::{Collection, Oracle, Random, Texts, request};
 use serde_json::Value;
 
 const SEEDS: u64 = 10;
@@ -107,7 +103,7 @@ impl Program {
 }
 
 fn bytes(oracle: &Oracle) -> usize {
-    let collection = |(name, collection): (&String, &oracle::Collection)| {
+    let collection = |(name, collection): (&String, &Collection)| {
         let series = |(name, series): (&String, &std::collections::BTreeMap<i64, String>)| {
             name.len() + series.values().map(|data| data.len() + 12).sum::<usize>()
         };

@@ -5,16 +5,16 @@
 use crossbeam_channel::unbounded;
 use fluxion_engine::{Batch, Change};
 use fluxion_storage::{Report, Store, StoreOptions, SyncMode};
-use std::path::Path;
+use fluxion_testkit::TempDir;
 
 /// About what the writer lets it grow to: its limit, and one batch.
 const LOG_BYTES_MAX: u64 = (16 << 20) + (4 << 20);
 
 #[test]
 fn the_write_ahead_log_stays_small() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("log-{}", std::process::id()));
+    let directory = TempDir::new();
     let options = StoreOptions {
-        directory: directory.clone(),
+        directory: directory.path().into(),
         shard_count: 1,
         sync: SyncMode::Interval,
         cpus: Vec::new(),
@@ -38,13 +38,12 @@ fn the_write_ahead_log_stays_small() {
         }
         batches.send(batch).unwrap();
         assert_eq!(reports.recv().unwrap(), Report::Committed);
-        longest = longest.max(std::fs::metadata(directory.join("shard-000.db-wal")).unwrap().len());
+        longest = longest.max(std::fs::metadata(directory.file("shard-000.db-wal")).unwrap().len());
     }
     println!("{longest} bytes at most");
     assert!(longest > 1 << 20 && longest < LOG_BYTES_MAX, "{longest}");
     drop(batches);
     writer.join().unwrap();
-    assert!(!directory.join("shard-000.db-wal").exists(), "it is emptied and removed at the end");
+    assert!(!directory.file("shard-000.db-wal").exists(), "it is emptied and removed at the end");
     drop(lock);
-    std::fs::remove_dir_all(directory).unwrap();
 }

@@ -3,21 +3,14 @@
 //! `FLUXION_SEED=n cargo test -p fluxion-storage --test model` runs the program of one seed again.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
-#![allow(dead_code, reason = "the program and the oracle are shared with the engine's own test")]
-
-#[path = "../../engine/tests/oracle/mod.rs"]
-mod oracle;
-#[path = "../../engine/tests/program/mod.rs"]
-mod program;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use fluxion_engine::{Batch, Outcome, PIECE_BYTES, Progress, ReaderId, Request, Shard, ShardId, shard_of};
 use fluxion_storage::{DirectoryLock, Report, Store, StoreOptions, SyncMode, Writer};
-use oracle::Oracle;
-use program::{Random, Texts, request};
+use fluxion_testkit::{Oracle, Random, TempDir, Texts, request};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const SEEDS: u64 = 4;
 const OPENINGS: u64 = 12;
@@ -132,18 +125,9 @@ fn check(shards: &mut [Running], oracle: &mut Oracle) {
     }
 }
 
-struct TempDir(PathBuf);
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn run(seed: u64) {
     println!("seed {seed}");
-    let directory =
-        TempDir(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("model-{}-{seed}", std::process::id())));
+    let directory = TempDir::new();
     let mut random = Random(seed);
     let mut oracle = Oracle::default();
     let mut shard_count = 0;

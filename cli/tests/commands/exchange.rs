@@ -5,7 +5,7 @@ use crate::tools::{HARD_NAMES, Scratch, error, files, json, ok, run};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
-const GO_EXPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/commands/go-cli-export");
+const GO_EXPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/go-cli-export");
 
 /// A server with names of every kind, an empty document name's neighbour, and a collection of entries alone.
 fn full_server() -> Server {

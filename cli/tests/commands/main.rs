@@ -10,6 +10,6 @@ mod large;
 mod library;
 mod records;
 mod shell;
-#[path = "../support/mod.rs"]
-mod support;
 mod tools;
+
+use fluxion_testkit as support;

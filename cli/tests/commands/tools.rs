@@ -1,11 +1,10 @@
 //! Running commands, and directories to run them in.
 
-use crate::support::{KEY, Server, command};
+use crate::support::{KEY, Server, TempDir, command};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Names that break whatever does not treat names as text.
 pub const HARD_NAMES: [&str; 6] = ["a/b", "..", "ünï \"q\"", "-dash", "50%", "a b+c;d=e&f"];
@@ -63,33 +62,23 @@ pub fn error(server: &Server, arguments: &[&str]) -> String {
     outcome.stderr
 }
 
-/// A directory that is removed at the end of the test.
-pub struct Scratch(PathBuf);
+/// A directory that is removed at the end of the test, with paths as a command line has them.
+pub struct Scratch(TempDir);
 
 impl Scratch {
     pub fn new() -> Scratch {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("fluxiondb-commands-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Scratch(path)
+        Scratch(TempDir::new())
     }
 
     pub fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
+        self.0.file(name).to_str().unwrap().to_owned()
     }
 
     /// Writes a file, with the directories that it lies in.
     pub fn write(&self, name: &str, text: &str) {
-        let path = self.0.join(name);
+        let path = self.0.file(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The oracle of the crash tests: what one writer sent to each of its collections, in order, what of it was
 //! acknowledged and when, and whether what a restarted server holds is the state after one of these operations.
 
-use crate::support::{Client, Random};
+use crate::support::{Client, Collection, Random};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -9,13 +9,6 @@ use std::time::Instant;
 const DOCUMENTS: usize = 3;
 const KEYS: usize = 3;
 const TIMES: usize = 40;
-
-/// The content of a collection.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct State {
-    documents: BTreeMap<String, BTreeMap<i64, String>>,
-    entries: BTreeMap<String, String>,
-}
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -27,53 +20,52 @@ enum Operation {
     Remove { key: String },
 }
 
-impl State {
-    fn apply(&mut self, operation: &Operation) {
-        match operation {
+impl Operation {
+    fn apply(&self, state: &mut Collection) {
+        match self {
             Operation::Put { document, ts, data } => {
-                self.documents.entry(document.clone()).or_default().insert(*ts, data.clone());
+                state.documents.entry(document.clone()).or_default().insert(*ts, data.clone());
             }
             Operation::DeleteRange { document, from, to } => {
-                if let Some(records) = self.documents.get_mut(document) {
+                if let Some(records) = state.documents.get_mut(document) {
                     records.retain(|ts, _| !(*from..=*to).contains(ts));
                 }
             }
-            Operation::DeleteDocument { document } => drop(self.documents.remove(document)),
-            Operation::DeleteCollection => *self = State::default(),
-            Operation::Set { key, value } => drop(self.entries.insert(key.clone(), value.clone())),
-            Operation::Remove { key } => drop(self.entries.remove(key)),
+            Operation::DeleteDocument { document } => drop(state.documents.remove(document)),
+            Operation::DeleteCollection => *state = Collection::default(),
+            Operation::Set { key, value } => drop(state.entries.insert(key.clone(), value.clone())),
+            Operation::Remove { key } => drop(state.entries.remove(key)),
         }
-        self.documents.retain(|_, records| !records.is_empty());
+        state.documents.retain(|_, records| !records.is_empty());
     }
+}
 
-    /// Reads a collection from a server.
-    pub fn read(client: &mut Client, collection: &str) -> State {
-        let mut state = State::default();
-        for index in 0..DOCUMENTS {
-            let document = format!("d{index}");
-            let reply = client
-                .call("qdoc", &json!({"col": collection, "doc": document, "from": i64::MIN, "to": i64::MAX}));
-            let records = reply["records"].as_array().unwrap();
-            let pairs =
-                records.iter().map(|r| (r["ts"].as_i64().unwrap(), r["data"].as_str().unwrap().to_string()));
-            let pairs: Vec<(i64, String)> = pairs.collect();
-            assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "twice, or out of order: {pairs:?}");
-            if !pairs.is_empty() {
-                state.documents.insert(document, pairs.into_iter().collect());
-            }
+/// Reads a collection from a server.
+fn read(client: &mut Client, collection: &str) -> Collection {
+    let mut found = Collection::default();
+    for index in 0..DOCUMENTS {
+        let document = format!("d{index}");
+        let reply = client
+            .call("qdoc", &json!({"col": collection, "doc": document, "from": i64::MIN, "to": i64::MAX}));
+        let records = reply["records"].as_array().unwrap();
+        let pairs =
+            records.iter().map(|r| (r["ts"].as_i64().unwrap(), r["data"].as_str().unwrap().to_string()));
+        let pairs: Vec<(i64, String)> = pairs.collect();
+        assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "twice, or out of order: {pairs:?}");
+        if !pairs.is_empty() {
+            found.documents.insert(document, pairs.into_iter().collect());
         }
-        let reply = client.call("gvals", &json!({"col": collection}));
-        let values = reply["values"].as_object().unwrap();
-        state.entries =
-            values.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap().into())).collect();
-        state
     }
+    let reply = client.call("gvals", &json!({"col": collection}));
+    let values = reply["values"].as_object().unwrap();
+    found.entries = values.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap().into())).collect();
+    found
 }
 
 /// One collection's operations since the state that is known.
 #[derive(Default)]
 struct Sequence {
-    base: State,
+    base: Collection,
     sent: Vec<Operation>,
     acknowledged: Vec<Option<Instant>>,
 }
@@ -191,16 +183,16 @@ impl History {
     pub fn verify(&mut self, client: &mut Client, safe: Instant) -> Outcome {
         let mut outcome = Outcome::default();
         for (name, sequence) in self.names.iter().zip(&mut self.sequences) {
-            let found = State::read(client, name);
+            let found = read(client, name);
             let acknowledged = |by: &dyn Fn(Instant) -> bool| {
                 sequence.acknowledged.iter().rposition(|at| at.is_some_and(by)).map_or(0, |index| index + 1)
             };
             let (must, all) = (acknowledged(&|at| at <= safe), acknowledged(&|_| true));
             let mut state = sequence.base.clone();
-            sequence.sent[..must].iter().for_each(|operation| state.apply(operation));
+            sequence.sent[..must].iter().for_each(|operation| operation.apply(&mut state));
             let mut matches = (state == found).then_some(must);
             for (index, operation) in sequence.sent.iter().enumerate().skip(must) {
-                state.apply(operation);
+                operation.apply(&mut state);
                 if state == found {
                     matches = Some(index + 1);
                 }

@@ -3,8 +3,7 @@
 
 use crate::history::{api_keys, collections};
 use crate::support::cases::{self, Replies};
-use crate::support::model::Model;
-use crate::support::{Client, Random, Server, TempDir};
+use crate::support::{Client, Random, Server, Session, TempDir, fixture};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,21 +30,23 @@ fn the_protocol_is_the_same_with_data() {
 #[test]
 fn a_session_goes_on_after_every_restart() {
     let directory = TempDir::new();
-    let mut models = [Model::new("a", 0xa11), Model::new("b", 0xb22)];
+    let mut sessions = [Session::new("a", 0xa11), Session::new("b", 0xb22)];
     for cores in ["1", "3", "2", "5", "4", "1"] {
         let server = start(&directory, cores);
-        for model in &mut models {
+        for session in &mut sessions {
             let mut client = server.client();
             for _ in 0..1500 {
-                let (kind, data, reply) = model.step();
+                let (kind, data, reply) = session.step();
                 let got = client.call(kind, &data);
                 match reply {
                     Some(reply) => assert_eq!(got, reply, "{kind} {data}, {cores} cores"),
-                    None => assert!(model.names().iter().all(|name| got.to_string().contains(name.as_str()))),
+                    None => {
+                        assert!(session.names().iter().all(|name| got.to_string().contains(name.as_str())))
+                    }
                 }
             }
         }
-        let names: Vec<String> = models.iter().flat_map(Model::names).collect();
+        let names: Vec<String> = sessions.iter().flat_map(Session::names).collect();
         assert_eq!(collections(&mut server.client()), names, "{cores} cores");
         server.stop();
     }
@@ -105,10 +106,6 @@ fn shard_files(directory: &TempDir) -> Vec<PathBuf> {
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "db")).collect();
     files.sort();
     files
-}
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/durability/fixtures").join(name)
 }
 
 /// Everything in a server, as the fixture's description has it.

@@ -1,4 +1,4 @@
-//! The wire protocol, as the cases in `tests/conformance` put it down, on different numbers of cores.
+//! The wire protocol, as the cases in `conformance/` put it down, on different numbers of cores.
 
 use crate::support::{Server, cases};
 

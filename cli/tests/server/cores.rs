@@ -1,7 +1,6 @@
 //! That several cores together behave as one server.
 
-use crate::support::model::Model;
-use crate::support::{Client, KEY_QUERY, Server};
+use crate::support::{Client, KEY_QUERY, Server, Session};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -21,12 +20,12 @@ fn pipelined_requests_see_the_earlier_ones() {
 fn check_against_model(mut client: Client, prefix: &str, seed: u64) {
     const BURSTS: usize = 40;
     const BURST: usize = 300;
-    let mut model = Model::new(prefix, seed);
+    let mut session = Session::new(prefix, seed);
     for _ in 0..BURSTS {
         let mut expected = Vec::new();
         for _ in 0..BURST {
-            let (kind, data, reply) = model.step();
-            let names = model.names();
+            let (kind, data, reply) = session.step();
+            let names = session.names();
             expected.push((client.queue(kind, &data), kind, data, reply, names));
         }
         client.flush();

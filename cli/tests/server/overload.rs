@@ -115,7 +115,8 @@ fn send_refused(server: &Server, count: usize) {
     let requests: Vec<Vec<u8>> = (0..5000).map(|_| raw::frame(0x80 | TEXT, &refused(&mut random))).collect();
     for burst in 0..count / BURST {
         let socket = &mut sockets[burst % CONNECTIONS];
-        let bytes: Vec<u8> = (0..BURST).flat_map(|_| random.pick(&requests).iter().copied()).collect();
+        let bytes: Vec<u8> =
+            (0..BURST).flat_map(|_| requests[random.below(requests.len())].iter().copied()).collect();
         let mut writer = socket.stream.try_clone().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(move || writer.write_all(&bytes).unwrap());
@@ -193,10 +194,8 @@ fn spoil(random: &mut Random, bytes: &mut Vec<u8>) {
         2 => *bytes = noise,
         3 => bytes.extend(noise),
         // Reserved bits, unknown opcodes, control frames in pieces, a continuation of nothing.
-        4 => bytes.extend(raw::frame(
-            *random.pick(&[0xc1, 0xa1, 0x91, 0x83, 0x87, 0x8b, 0x8f, 0x09, 0x80]),
-            &noise,
-        )),
+        4 => bytes
+            .extend(raw::frame(random.pick(&[0xc1, 0xa1, 0x91, 0x83, 0x87, 0x8b, 0x8f, 0x09, 0x80]), &noise)),
         // No mask.
         5 => bytes.extend([0x81, 2, b'h', b'i']),
         // A length of 2^63 or so, and a control frame that is too long.

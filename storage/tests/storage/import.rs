@@ -2,17 +2,13 @@
 
 use crate::support::{TempDir, load, options, rows};
 use fluxion_storage::Store;
+use fluxion_testkit::fixture;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 const RECORDS: &str = "SELECT collection, doc, ts, data FROM all_records";
 const ENTRIES: &str = "SELECT collection, key, 0, value FROM key_values";
-
-fn fixture(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().into()

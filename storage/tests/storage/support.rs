@@ -1,47 +1,24 @@
-//! A directory of its own for each test, stores opened on it, and what is in the files.
+//! Stores opened on a directory, and what is in the files.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use fluxion_engine::{Batch, Change, Shard, shard_of};
 use fluxion_storage::{DirectoryLock, Error, Loaded, Report, Store, StoreOptions, SyncMode, Writer};
+pub use fluxion_testkit::TempDir;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub struct TempDir(pub PathBuf);
-
-impl TempDir {
-    pub fn new() -> TempDir {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let name = format!("storage-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir(&path).unwrap();
-        TempDir(path)
-    }
-
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// The bytes of all files but the lock's and those that SQLite shares between connections.
-    pub fn bytes(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let paths = self.0.read_dir().unwrap().map(|entry| entry.unwrap().path());
-        let kept = |path: &PathBuf| path.is_file() && !path.to_str().unwrap().ends_with("-shm");
-        paths
-            .filter(kept)
-            .filter_map(|path| {
-                let bytes = std::fs::read(&path).unwrap();
-                (!bytes.is_empty()).then_some((path, bytes))
-            })
-            .collect()
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The bytes of all files of a directory but the lock's and those that SQLite shares between connections.
+pub fn bytes(directory: &TempDir) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = directory.path().read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let kept = |path: &PathBuf| path.is_file() && !path.to_str().unwrap().ends_with("-shm");
+    paths
+        .filter(kept)
+        .filter_map(|path| {
+            let bytes = std::fs::read(&path).unwrap();
+            (!bytes.is_empty()).then_some((path, bytes))
+        })
+        .collect()
 }
 
 pub fn options(directory: &Path, shard_count: usize) -> StoreOptions {

@@ -1,6 +1,6 @@
 //! Whatever is wrong with a directory: the error names the file and says what is wrong, and nothing is changed.
 
-use crate::support::{Running, TempDir, filled, load, options, records};
+use crate::support::{Running, TempDir, bytes, filled, load, options, records};
 use fluxion_engine::{ShardId, shard_of};
 use fluxion_storage::{Error, Store};
 use rusqlite::Connection;
@@ -8,12 +8,12 @@ use std::path::Path;
 
 /// Opening and loading must fail with all of these words, with the same number of shards and with others.
 fn refused(directory: &TempDir, words: &[&str]) {
-    let before = directory.bytes();
+    let before = bytes(directory);
     for shard_count in [2, 3, 1] {
         let wrong = load(&directory.0, shard_count).expect_err("it can't be used").to_string();
         assert!(words.iter().all(|word| wrong.contains(word)), "{words:?}: {wrong}");
         // A new empty file for one more shard may have come, and is harmless.
-        let mut after = directory.bytes();
+        let mut after = bytes(directory);
         after.retain(|path, _| !path.to_str().unwrap().contains("shard-002"));
         let same = after == before;
         assert!(same, "changed by {shard_count} shards: {wrong}");
@@ -89,7 +89,7 @@ fn a_file_of_a_newer_version_beside_logs() {
     let (origin, directory) = (TempDir::new(), TempDir::new());
     let running = Running::start(&origin.0, 2);
     running.writers.iter().for_each(|writer| writer.store(records("c", 0..20)));
-    for (path, bytes) in origin.bytes() {
+    for (path, bytes) in bytes(&origin) {
         std::fs::write(directory.0.join(path.file_name().unwrap()), bytes).unwrap();
     }
     running.end();

@@ -1,26 +1,21 @@
-//! A plain model of the database, and random programs over it: each request comes with the reply that the
-//! server must give.
+//! What one client does at random, over plain maps: each request comes with the reply that the server must give.
 
-use super::Random;
+use crate::oracle::Collection;
+use crate::random::Random;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Default)]
-struct Collection {
-    documents: BTreeMap<String, BTreeMap<i64, String>>,
-    entries: BTreeMap<String, String>,
-}
-
-/// What one client has stored. Names begin with its prefix, so that several can share a server.
-pub struct Model {
+/// One client's requests and what it has stored. Names begin with its prefix, so that several can share a server.
+pub struct Session {
     prefix: String,
     random: Random,
     collections: BTreeMap<String, Collection>,
 }
 
-impl Model {
-    pub fn new(prefix: &str, seed: u64) -> Model {
-        Model { prefix: prefix.into(), random: Random(seed), collections: BTreeMap::new() }
+impl Session {
+    /// Begins with nothing stored.
+    pub fn new(prefix: &str, seed: u64) -> Session {
+        Session { prefix: prefix.into(), random: Random(seed), collections: BTreeMap::new() }
     }
 
     /// Names of what holds a record or an entry.

@@ -1,16 +1,22 @@
 //! A socket that writes and reads frames byte by byte, so that a test can break any rule and sees pings and
 //! closes as they come. It holds no buffers, so ten thousand of them cost little.
 
-use super::PATIENCE;
+use crate::limits::PATIENCE;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+/// The opcode of a text message.
 pub const TEXT: u8 = 1;
+/// The opcode of a close frame.
 pub const CLOSE: u8 = 8;
+/// The opcode of a ping.
 pub const PING: u8 = 9;
+/// The opcode of a pong.
 pub const PONG: u8 = 10;
 
+/// A connection of bytes.
 pub struct RawSocket {
+    /// Whoever breaks rules writes to it directly.
     pub stream: TcpStream,
 }
 
@@ -43,6 +49,7 @@ pub fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 impl RawSocket {
+    /// Connects, and sends nothing.
     pub fn connect(port: u16) -> RawSocket {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -61,6 +68,7 @@ impl RawSocket {
         socket
     }
 
+    /// Sends a whole message, or a control frame.
     pub fn send(&mut self, opcode: u8, payload: &[u8]) {
         self.stream.write_all(&frame(0x80 | opcode, payload)).unwrap();
     }

@@ -29,16 +29,19 @@ pub const NAMES: [Meaning; 3] = [
     (r"/\/home/", |name| name.contains("/home")),
 ];
 
-/// One collection.
+/// One collection: plain maps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Collection {
+    /// Records by time, by document.
     pub documents: BTreeMap<String, BTreeMap<i64, String>>,
+    /// Values by key.
     pub entries: BTreeMap<String, String>,
 }
 
 /// All data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Oracle {
+    /// Those that hold something, by name.
     pub collections: BTreeMap<String, Collection>,
 }
 

@@ -1,7 +1,5 @@
 //! A WebSocket server of tungstenite's that says what a test wants said.
 
-#![allow(dead_code, reason = "each test binary uses some of it")]
-
 use fluxion_client::{Client, Options};
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
@@ -11,15 +9,18 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Message, WebSocket};
 
+/// A key that a URL has to escape.
 pub const KEY: &str = "top+secret";
 
 /// One connection as the server sees it.
 pub struct Peer {
+    /// For what the methods don't say.
     pub socket: WebSocket<TcpStream>,
 }
 
 /// A server that serves as many connections as `serve` has turns, one after another.
 pub struct Listener {
+    /// Where it listens.
     pub url: String,
     thread: Option<JoinHandle<()>>,
 }
@@ -40,10 +41,12 @@ impl Listener {
         Listener { url, thread: Some(thread) }
     }
 
+    /// Options to connect to it.
     pub fn options(&self) -> Options {
         Options::new(&self.url, KEY).timeout(Duration::from_secs(20))
     }
 
+    /// A client that is connected to it.
     pub fn client(&self) -> Client {
         Client::connect(self.options()).unwrap()
     }
@@ -55,10 +58,12 @@ impl Listener {
 }
 
 impl Peer {
+    /// Sends a message.
     pub fn say(&mut self, message: &Value) {
         self.say_text(&message.to_string());
     }
 
+    /// Sends this text as a message.
     pub fn say_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).unwrap();
     }
@@ -71,6 +76,7 @@ impl Peer {
         }
     }
 
+    /// Sends one frame of a message.
     pub fn say_frame(&mut self, kind: Data, payload: Vec<u8>, last: bool) {
         let frame = Frame::message(payload, OpCode::Data(kind), last);
         self.socket.send(Message::Frame(frame)).unwrap();
@@ -93,8 +99,12 @@ impl Peer {
     }
 }
 
+/// A request as the server hears it.
 pub struct Request {
+    /// To be repeated in the reply.
     pub id: String,
+    /// The `type`.
     pub kind: String,
+    /// The parsed `data`.
     pub data: Value,
 }

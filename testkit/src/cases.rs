@@ -1,7 +1,8 @@
-//! Runs the cases of `tests/conformance`; the README there says what each line means.
+//! Runs the cases in `conformance/`; the README there says what each line means.
 
-use super::raw::{RawSocket, upgrade};
-use super::{Client, KEY, KEY_QUERY, Server};
+use crate::client::Client;
+use crate::raw::{RawSocket, upgrade};
+use crate::server::{KEY, KEY_QUERY, Server};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,6 +16,7 @@ pub fn run_all(server: &Server, directory: &str) {
 /// In which order a server may answer the requests that a connection has sent without waiting.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Replies {
+    /// As the requests.
     InOrder,
     /// Those to writes come later, when they are stored.
     AnyOrder,
@@ -22,7 +24,7 @@ pub enum Replies {
 
 /// The same, with replies in this order.
 pub fn run(server: &Server, directory: &str, replies: Replies) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(directory);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance").join(directory);
     let mut paths: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();

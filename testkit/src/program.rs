@@ -2,31 +2,13 @@
 //! documents and long texts.
 
 use crate::oracle::{NAMES, SEARCHES};
+use crate::random::Random;
 use fluxion_engine::{Record, RecordKey, Request};
 use std::num::NonZeroU64;
 
 const NAMES_USED: [&str; 6] = ["n0", "n1", "N2", "/home/u1", "né\"3", "n4"];
 
-/// SplitMix64: random enough, and the same everywhere.
-pub struct Random(pub u64);
-
 impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-
     fn text(&mut self, len_max: u64) -> String {
         let len = self.below(len_max + 1);
         (0..len).map(|_| self.pick(&['a', 'b', 'x', 'X', '"', '\\', '\n', '/', 'é', '\u{1}'])).collect()
