@@ -29,18 +29,28 @@ pub fn run(server: &Server, directory: &str, replies: Replies) {
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(!paths.is_empty());
-    for path in paths {
-        let mut case = Case { server, clients: HashMap::new(), early: Vec::new(), replies, sent: 0 };
-        for (index, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
-            if line.trim().is_empty() || line.starts_with("//") {
-                continue;
-            }
-            let step: Value = serde_json::from_str(line).unwrap();
-            if let Err(why) = case.step(&step) {
-                panic!("{}:{}: {line}\n{why}", path.display(), index + 1);
-            }
+    let failures: Vec<String> =
+        paths.iter().filter_map(|path| run_file(server, path, replies).err()).collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases failed\n{}",
+        failures.len(),
+        paths.len(),
+        failures.join("\n")
+    );
+}
+
+/// Runs the steps of one file until one fails.
+fn run_file(server: &Server, path: &Path, replies: Replies) -> Outcome {
+    let mut case = Case { server, clients: HashMap::new(), early: Vec::new(), replies, sent: 0 };
+    for (index, line) in std::fs::read_to_string(path).unwrap().lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with("//") {
+            continue;
         }
+        let step: Value = serde_json::from_str(line).unwrap();
+        case.step(&step).map_err(|why| format!("{}:{}: {line}\n{why}", path.display(), index + 1))?;
     }
+    Ok(())
 }
 
 struct Case<'a> {

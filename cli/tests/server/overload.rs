@@ -147,7 +147,7 @@ fn refused(random: &mut Random) -> Vec<u8> {
         "{\"col\":",
         "{\"col\":\"\"}",
         "{\"ts\":\"soon\",\"doc\":7}",
-        "[{\"ts\":1.5,\"doc\":\"d\",\"col\":\"c\",\"data\":\"x\"}]",
+        "[{\"ts\":true,\"doc\":\"d\",\"col\":\"c\",\"data\":\"x\"}]",
         "{\"col\":{\"a\":[1,2,{\"b\":null}]},\"doc\":[],\"ts\":1e999}",
     ];
     let (kind, data) = match random.below(4) {
