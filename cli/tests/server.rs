@@ -10,6 +10,8 @@ mod conformance;
 mod connections;
 #[path = "server/cores.rs"]
 mod cores;
+#[path = "server/numbers.rs"]
+mod numbers;
 #[path = "server/overload.rs"]
 mod overload;
 #[path = "server/shutdown.rs"]

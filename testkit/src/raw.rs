@@ -48,6 +48,29 @@ pub fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The response to an HTTP request.
+pub struct Response {
+    /// The status line and the header fields.
+    pub head: String,
+    /// The rest.
+    pub body: String,
+}
+
+impl Response {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The value of a header field.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            field.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
 impl RawSocket {
     /// Connects, and sends nothing.
     pub fn connect(port: u16) -> RawSocket {
@@ -75,6 +98,12 @@ impl RawSocket {
 
     /// Sends a request and returns status and body of the response.
     pub fn handshake(&mut self, request: &str) -> (u16, String) {
+        let response = self.ask(request);
+        (response.status(), response.body)
+    }
+
+    /// Sends an HTTP request and returns the response.
+    pub fn ask(&mut self, request: &str) -> Response {
         self.stream.write_all(request.as_bytes()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -82,15 +111,12 @@ impl RawSocket {
             self.stream.read_exact(&mut byte).unwrap();
             head.push(byte[0]);
         }
-        let head = String::from_utf8(head).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
-        });
-        let mut body = vec![0; length.unwrap_or(0)];
+        let mut response = Response { head: String::from_utf8(head).unwrap(), body: String::new() };
+        let length = response.header("content-length").map_or(0, |value| value.parse().unwrap());
+        let mut body = vec![0; length];
         self.stream.read_exact(&mut body).unwrap();
-        (status, String::from_utf8(body).unwrap())
+        response.body = String::from_utf8(body).unwrap();
+        response
     }
 
     /// Opcode and payload of the next frame, or `None` when the connection has ended.

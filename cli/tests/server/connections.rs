@@ -21,6 +21,31 @@ fn a_bearer_header_serves_as_key() {
     assert_eq!(bearer(&format!("/?{KEY_QUERY}"), "wrong").0, 101, "the key in the URL wins");
 }
 
+/// One published generation of clients sends it there.
+#[test]
+fn a_key_header_serves_as_key() {
+    let server = Server::start(&[]);
+    let status =
+        |path: &str, headers: &str| RawSocket::connect(server.port).handshake(&upgrade(path, headers)).0;
+    assert_eq!(status("/", &format!("X-API-Key: {KEY}\r\n")), 101);
+    assert_eq!(status("/", "X-API-Key: wrong\r\n"), 401);
+    assert_eq!(status("/?api-key=wrong", &format!("X-API-Key: {KEY}\r\n")), 401, "the key in the URL wins");
+}
+
+/// Browsers, Node and others end a connection whose offer isn't answered, or answered with what they didn't offer.
+#[test]
+fn the_first_subprotocol_on_offer_is_echoed() {
+    let server = Server::start(&[]);
+    let path = format!("/?{KEY_QUERY}");
+    for (offer, answer) in [("one", "one"), ("chat.v2, other", "chat.v2")] {
+        let headers = format!("Sec-WebSocket-Protocol: {offer}\r\n");
+        let response = RawSocket::connect(server.port).ask(&upgrade(&path, &headers));
+        assert_eq!((response.status(), response.header("Sec-WebSocket-Protocol")), (101, Some(answer)));
+    }
+    let response = RawSocket::connect(server.port).ask(&upgrade(&path, ""));
+    assert_eq!(response.header("Sec-WebSocket-Protocol"), None);
+}
+
 #[test]
 fn a_message_over_the_limit_closes_with_1009() {
     let server = Server::start(&["--max-message-bytes", "1k"]);
