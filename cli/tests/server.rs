@@ -14,6 +14,8 @@ mod cores;
 mod numbers;
 #[path = "server/overload.rs"]
 mod overload;
+#[path = "server/reference.rs"]
+mod reference;
 #[path = "server/shutdown.rs"]
 mod shutdown;
 
