@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 
 VERSIONS = ["0.2.0", "0.1.0"]
@@ -159,6 +160,10 @@ def check_records(checks, client, predicates):
     checks.equal("document, reverse", fetch({**span, "limit": 2, "reverse": True}), [text("d2", 30), text("d2", 20)])
     checks.equal("document, span", fetch({**span, "from": 15, "to": 25}), [text("d2", 20)])
     checks.equal("an empty text", fetch({"col": "other", "doc": "d1", "from": 0, "to": 9}), [{"ts": 1, "data": ""}])
+    client.insert_single_record({"ts": time.time(), "doc": "d1", "data": "now", "col": "clock"})
+    checks.holds("a time with a fraction", client.fetch_latest_records({"col": "clock", "ts": time.time() + 1})["d1"]["ts"]
+                 == client.fetch_document({"col": "clock", "doc": "d1", "from": 0, "to": time.time() + 1})[0]["ts"])
+    client.delete_collection({"col": "clock"})
     checks.refused("from after to", lambda: fetch({**span, "from": 9, "to": 1}), "from")
     if predicates:
         checks.equal("where", set(latest({"col": "sensors", "ts": 99, "where": "🚀"})), {"d2", "d3"})
@@ -181,6 +186,10 @@ def check_deletes(checks, client):
     checks.equal("delete a range", left("a"), [3, 7])
     client.delete_document({"col": "del", "doc": "a"})
     checks.equal("delete a document", (left("a"), left("b")), ([], [1, 2, 3, 4, 5, 6]))
+    for number, everywhere in enumerate(({"doc": "c"}, {"doc": "c", "col": ""})):
+        client.insert_multiple_records([{"ts": 1, "doc": "c", "data": "x", "col": col} for col in ("del", f"del{number}")])
+        client.delete_document(everywhere)
+        checks.equal(f"delete a document by {everywhere}", (left("c"), f"del{number}" in client.fetch_collections()), ([], False))
     client.delete_collection({"col": "del"})
     checks.holds("delete a collection", "del" not in client.fetch_collections())
 
