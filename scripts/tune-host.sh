@@ -195,9 +195,10 @@ check_limit() {
 
 check_limits() {
     heading "Lockable memory (memlock)"
-    why "Each core registers buffers for io_uring, which are locked in memory: 512 KiB must be allowed. In a unit" \
-        "file: LimitMEMLOCK=infinity"
-    check_limit -l memlock 512 KiB
+    why "io_uring locks up to 240 KiB of memory a core, and the runtime wants 512 KiB to be allowed in any case. In a" \
+        "unit file: LimitMEMLOCK=infinity"
+    local wanted=$((240 * $(nproc) + 16))
+    check_limit -l memlock $((wanted > 512 ? wanted : 512)) KiB
     heading "File descriptors (nofile)"
     why "Each connection is one. The server raises its soft limit to the hard one. In a unit file: LimitNOFILE=65536"
     check_limit -n nofile 65536 descriptors

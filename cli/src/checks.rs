@@ -1,9 +1,11 @@
 //! What the machine must offer before the server starts, and in plain words what to do where it doesn't:
 //! a kernel with io_uring, locked memory, file descriptors, CPUs, and a free port.
 
+use crate::locked_memory;
 use crate::options::Settings;
 use crate::placement::{self, CorePlacement, CpuLimits};
 use io_uring::IoUring;
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,8 +14,6 @@ use tracing::{info, warn};
 
 /// The first kernel whose io_uring can do what the runtime asks of it.
 const KERNEL_MIN: (u32, u32) = (5, 8);
-/// What the rings of one core may lock.
-const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
 /// File descriptors besides those of connections: standard streams, signals, and rings and events per core.
 const FILES_BASE: u64 = 64;
 const FILES_PER_CORE: u64 = 16;
@@ -33,7 +33,7 @@ pub struct Checked {
 /// Runs all checks; the error says what is missing and how to get it.
 pub fn run(settings: &Settings) -> Result<Checked, String> {
     check_kernel()?;
-    raise_memlock()?;
+    raise(Resource::Memlock);
     avoid_huge_pages();
     check_io_uring()?;
     let limits = CpuLimits { allowed: allowed_cpus()?, quota: cpu_quota() };
@@ -48,6 +48,7 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
             "more cores than CPUs: they take turns"
         );
     }
+    locked_memory::check(placement.cpus.len())?;
     let connections_max = raise_files(settings.max_connections, placement.cpus.len())?;
     let address = free_address(settings.bind, settings.port)?;
     Ok(Checked { address, placement, connections_max })
@@ -73,25 +74,23 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 fn check_io_uring() -> Result<(), String> {
     match IoUring::new(4) {
         Ok(_) => Ok(()),
+        // An earlier server may still hold the memory: `locked_memory` waits for it, and knows what is needed.
+        Err(error) if error.raw_os_error() == Some(Errno::NOMEM.raw_os_error()) => Ok(()),
         Err(error) => Err(io_uring_advice(&error)),
     }
 }
 
 fn io_uring_advice(error: &Error) -> String {
-    let why = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-        Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => {
+    let why = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::PERM | Errno::ACCESS) => {
             "it is blocked here. In a container, its seccomp profile does so: use a profile that allows \
              io_uring_setup, io_uring_enter and io_uring_register (scripts/seccomp.py makes one), or `docker \
              run --security-opt seccomp=unconfined`. On a host, look at `sysctl kernel.io_uring_disabled`, \
              which must be 0"
         }
-        Some(rustix::io::Errno::NOSYS) => {
+        Some(Errno::NOSYS) => {
             "this kernel doesn't have it, or the sandbox (such as gVisor) hides it. Linux 5.8 is the least, \
              5.15 or later is better"
-        }
-        Some(rustix::io::Errno::NOMEM) => {
-            "there is not enough memory that may be locked: raise it with `ulimit -l unlimited`, \
-             `LimitMEMLOCK=infinity` in systemd, or `docker run --ulimit memlock=-1`"
         }
         _ => "the kernel refused it",
     };
@@ -103,19 +102,6 @@ fn io_uring_advice(error: &Error) -> String {
 fn avoid_huge_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         info!(%error, "transparent huge pages can't be switched off for this process");
-    }
-}
-
-fn raise_memlock() -> Result<(), String> {
-    let limit = raise(Resource::Memlock);
-    match limit.current {
-        Some(bytes) if bytes < MEMLOCK_BYTES_MIN => Err(format!(
-            "only {} KiB of memory may be locked, and each core's io_uring may need {} KiB: raise it with \
-             `ulimit -l unlimited`, `LimitMEMLOCK=infinity` in systemd, or `docker run --ulimit memlock=-1`",
-            bytes >> 10,
-            MEMLOCK_BYTES_MIN >> 10
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -232,7 +218,7 @@ fn somebody_answers(address: SocketAddr) -> bool {
 
 fn lacks_ipv6(error: &Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+        || error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
 
 fn listen_advice(address: SocketAddr, error: &Error) -> String {
@@ -282,7 +268,7 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_advice() {
-        for (errno, word) in [(1, "seccomp"), (38, "kernel"), (12, "ulimit"), (5, "refused")] {
+        for (errno, word) in [(1, "seccomp"), (38, "kernel"), (5, "refused")] {
             let text = io_uring_advice(&Error::from_raw_os_error(errno));
             assert!(text.contains(word), "{text}");
         }

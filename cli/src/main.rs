@@ -3,6 +3,7 @@
 
 mod checks;
 mod commands;
+mod locked_memory;
 mod logging;
 mod options;
 mod persistence;

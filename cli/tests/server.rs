@@ -12,6 +12,8 @@ mod connections;
 mod cores;
 #[path = "server/numbers.rs"]
 mod numbers;
+#[path = "server/locked_memory.rs"]
+mod locked_memory;
 #[path = "server/overload.rs"]
 mod overload;
 #[path = "server/reference.rs"]

@@ -7,7 +7,7 @@ use crate::core::{Core, Stored};
 use crate::handshake;
 use crate::journal::{JournalOptions, LoadShard, Reporter, StartWriter, StoredShard};
 use crate::keys::Scope;
-use crate::limits::ACCEPT_PAUSE;
+use crate::limits::{ACCEPT_PAUSE, IO_MEMORY_BYTES, RING_DEPTH};
 use crate::mailbox::Mailbox;
 use crate::message::Message;
 use crossbeam_channel::Sender;
@@ -166,9 +166,6 @@ impl Server {
 /// they would have: seen as stalls of up to a second. So the timer is as good as off, and every long-running
 /// task takes turns by itself: see `turn::next`.
 const PREEMPT_INTERVAL: Duration = Duration::from_secs(3600);
-/// Plain sockets use none of glommio's registered memory; the default would press on the memlock limit.
-const IO_MEMORY_BYTES: usize = 64 << 10;
-const RING_DEPTH: usize = 1024;
 
 /// The writers of all cores, not yet started.
 struct Writers {
