@@ -9,6 +9,7 @@ mod options;
 mod persistence;
 mod placement;
 mod signals;
+mod spare_memory;
 
 use checks::Checked;
 use clap::Parser;
@@ -56,6 +57,7 @@ fn run(settings: Settings) -> Result<(), String> {
     let server =
         Server::start(server_options(settings, checked), persistence).map_err(|error| error.to_string())?;
     signals.watch(server.stopper())?;
+    spare_memory::give_back_regularly()?;
     announce(server.address(), core_count);
     let served = server.join().map_err(|error| error.to_string());
     let stored = writers.map_or(Ok(()), Writers::join);

@@ -14,6 +14,8 @@ mod cores;
 mod numbers;
 #[path = "server/locked_memory.rs"]
 mod locked_memory;
+#[path = "server/memory.rs"]
+mod memory;
 #[path = "server/overload.rs"]
 mod overload;
 #[path = "server/reference.rs"]
