@@ -6,28 +6,12 @@
 use std::rc::Rc;
 
 use crate::document::Document;
+use crate::entry::Entry;
 use crate::garbage::Garbage;
 use crate::table::{Named, Table};
 
 /// What a record takes beside its text: its time and the end of its text.
 const RECORD_BYTES: usize = 12;
-
-/// A key and its value.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: Box<str>,
-    pub(crate) value: Box<str>,
-}
-
-impl Named for Entry {
-    fn name(&self) -> &str {
-        &self.key
-    }
-
-    fn value(&self) -> &str {
-        &self.value
-    }
-}
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,6 +125,17 @@ impl Collection {
         let entry = self.entries.remove(slot);
         self.counts.bytes -= entry.key.len() + entry.value.len();
         true
+    }
+
+    /// Hands all that is in it over to be freed.
+    pub(crate) fn discard(self, garbage: &mut Garbage) {
+        let Self { documents, entries, .. } = self;
+        if !documents.is_empty() {
+            garbage.add_documents(documents.into_pages());
+        }
+        if !entries.is_empty() {
+            garbage.add_entries(entries.into_pages());
+        }
     }
 
     pub(crate) fn share_entry(&self, key: &str) -> Option<Rc<Entry>> {

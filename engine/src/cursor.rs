@@ -9,11 +9,11 @@ use std::rc::Rc;
 use regex::Regex;
 
 use crate::chunk::Chunk;
-use crate::collection::Entry;
+use crate::collections::CollectionName;
 use crate::document::Document;
+use crate::entry::Entry;
 use crate::pattern::Filter;
 use crate::scan::{Conditions, HistoryScan, LatestScan, ListScan, Progress, Step, ValueScan};
-use crate::shard::CollectionName;
 use crate::table::Pages;
 
 /// The rest of a reply, to be drained in steps.

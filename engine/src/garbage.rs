@@ -6,8 +6,8 @@
 use std::rc::Rc;
 
 use crate::chunk::Chunk;
-use crate::collection::{Collection, Entry};
 use crate::document::Document;
+use crate::entry::Entry;
 use crate::limits::{GARBAGE_INLINE_CHUNKS, GARBAGE_STEP_ITEMS};
 use crate::table::Pages;
 
@@ -21,14 +21,12 @@ pub(crate) struct Garbage {
 }
 
 impl Garbage {
-    pub(crate) fn add_collection(&mut self, collection: Collection) {
-        let Collection { documents, entries, .. } = collection;
-        if !documents.is_empty() {
-            self.document_pages.push(documents.into_pages());
-        }
-        if !entries.is_empty() {
-            self.entry_pages.push(entries.into_pages());
-        }
+    pub(crate) fn add_documents(&mut self, pages: Pages<Document>) {
+        self.document_pages.push(pages);
+    }
+
+    pub(crate) fn add_entries(&mut self, pages: Pages<Entry>) {
+        self.entry_pages.push(pages);
     }
 
     pub(crate) fn add_document(&mut self, document: Rc<Document>) {

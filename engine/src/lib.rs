@@ -6,8 +6,10 @@
 
 mod chunk;
 mod collection;
+mod collections;
 mod cursor;
 mod document;
+mod entry;
 mod error;
 mod feed;
 mod garbage;

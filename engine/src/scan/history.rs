@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::{Progress, Step};
+use super::step::{Progress, Step};
 use crate::chunk::Chunk;
 use crate::pattern::Filter;
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use regex::Regex;
 
-use super::{Progress, Step};
+use super::step::{Progress, Step};
 use crate::chunk::Chunk;
 use crate::document::Document;
 use crate::pattern::Filter;

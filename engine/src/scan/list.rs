@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
-use super::{Progress, Step};
+use super::step::{Progress, Step};
 use crate::table::{Named, Pages};
 
 /// What is written of each thing, and around them all.

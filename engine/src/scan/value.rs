@@ -1,7 +1,7 @@
 //! The value of one entry, which may be cut anywhere: the smallest of scans, for a value can be a whole message long.
 
-use super::{Progress, Step};
-use crate::collection::Entry;
+use super::step::{Progress, Step};
+use crate::entry::Entry;
 
 /// How much of a value is written.
 #[derive(Default)]

@@ -1,41 +1,35 @@
 //! Filling a shard with what was stored, before it serves: no requests, no changes.
 
-use super::Shard;
+use super::state::Shard;
 
 /// Puts records into one document.
 pub struct DocumentLoader<'a> {
     shard: &'a mut Shard,
     collection: &'a str,
     document: &'a str,
-    /// The slots of the collection and of the document in it, once there is a record.
-    slots: Option<(usize, usize)>,
+    /// The slot of the collection, once there is a record.
+    slot: Option<usize>,
+    /// The slot of the document in it.
+    document_slot: Option<usize>,
 }
 
 impl Shard {
     /// Fills a document; it is there from its first record on.
     pub fn load_document<'a>(&'a mut self, collection: &'a str, document: &'a str) -> DocumentLoader<'a> {
-        DocumentLoader { shard: self, collection, document, slots: None }
+        DocumentLoader { shard: self, collection, document, slot: None, document_slot: None }
     }
 }
 
 impl DocumentLoader<'_> {
     /// Stores a record; fastest in order of time.
     pub fn put(&mut self, ts: i64, data: &str) {
-        let (slot, document) = *self.slots.get_or_insert_with(|| {
-            let slot = self.shard.collection_slot(self.collection);
-            let before = self.shard.collection_mut(slot).counts();
-            let document = self.shard.collection_mut(slot).document_slot(self.document);
-            let after = self.shard.collection_mut(slot).counts();
-            self.shard.counts.subtract(before);
-            self.shard.counts.add(after);
-            (slot, document)
+        let collections = &mut self.shard.collections;
+        let slot = self.slot.unwrap_or_else(|| collections.make(self.collection));
+        self.slot = Some(slot);
+        collections.change_at(slot, |collection, _| {
+            let document = *self.document_slot.get_or_insert_with(|| collection.document_slot(self.document));
+            collection.put(document, ts, data);
         });
-        let collection = self.shard.collection_mut(slot);
-        let before = collection.counts();
-        collection.put(document, ts, data);
-        let after = collection.counts();
-        self.shard.counts.subtract(before);
-        self.shard.counts.add(after);
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::num::NonZeroU64;
 
-use super::{Outcome, Shard};
-use crate::collection::{Collection, Entry};
+use super::state::Shard;
+use crate::collection::Collection;
 use crate::cursor::Cursor;
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::limits::PIECE_BYTES;
 use crate::pattern::{Filter, NameTest};
@@ -31,12 +32,12 @@ impl Shard {
         from: Option<i64>,
         filter: Filter<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Option<Cursor>, Error> {
         let test = document.map(|document| self.patterns.name_test(document)).transpose()?;
         out.extend_from_slice(b"\"records\":{");
-        let Some(collection) = self.collection(collection) else {
+        let Some(collection) = self.collections.get(collection) else {
             out.push(b'}');
-            return Ok(Outcome::Done);
+            return Ok(None);
         };
         let documents = collection.documents.pages();
         let (slots, names) = match test {
@@ -49,8 +50,8 @@ impl Shard {
         let conditions = Conditions { ts, from: from.unwrap_or(i64::MIN), filter, names };
         let mut scan = LatestScan::new(slots);
         Ok(match scan.run(documents, &conditions, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => Outcome::Done,
-            Progress::More => Outcome::Reply(Cursor::latest(scan, documents, conditions)),
+            Progress::Done => None,
+            Progress::More => Some(Cursor::latest(scan, documents, conditions)),
         })
     }
 
@@ -61,43 +62,43 @@ impl Shard {
         range: HistoryRange,
         filter: Filter<'_>,
         out: &mut Vec<u8>,
-    ) -> Outcome {
+    ) -> Option<Cursor> {
         out.extend_from_slice(b"\"records\":[");
-        let documents = self.collection(collection).map(|collection| &collection.documents);
+        let documents = self.collections.get(collection).map(|collection| &collection.documents);
         let found = documents.and_then(|documents| documents.get(documents.find(document)?));
         let Some(document) = found else {
             out.push(b']');
-            return Outcome::Done;
+            return None;
         };
         let HistoryRange { from, to, limit, reverse } = range;
         let (from, limit) = (from.unwrap_or(i64::MIN), limit.map_or(u64::MAX, NonZeroU64::get));
         let mut scan = HistoryScan::new(document.chunks(), from, to, limit, reverse);
         match scan.run(document.chunks(), &filter, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => Outcome::Done,
-            Progress::More => Outcome::Reply(Cursor::history(scan, document, filter)),
+            Progress::Done => None,
+            Progress::More => Some(Cursor::history(scan, document, filter)),
         }
     }
 
-    pub(super) fn collection_names(&self, out: &mut Vec<u8>) -> Outcome {
-        let names = self.names.pages();
+    pub(super) fn collection_names(&self, out: &mut Vec<u8>) -> Option<Cursor> {
+        let names = self.collections.names();
         let mut scan = ListScan::new(0..names.end(), ListShape::BareNames);
         match scan.run(names, None, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => Outcome::Done,
-            Progress::More => Outcome::Reply(Cursor::collections(scan, names)),
+            Progress::Done => None,
+            Progress::More => Some(Cursor::collections(scan, names)),
         }
     }
 
-    pub(super) fn value(&self, collection: &str, key: &str, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn value(&self, collection: &str, key: &str, out: &mut Vec<u8>) -> Option<Cursor> {
         out.extend_from_slice(b"\"value\":\"");
-        let found = self.collection(collection).and_then(|collection| collection.share_entry(key));
+        let found = self.collections.get(collection).and_then(|collection| collection.share_entry(key));
         let Some(entry) = found else {
             out.push(b'"');
-            return Outcome::Done;
+            return None;
         };
         let mut scan = ValueScan::default();
         match scan.run(&entry, &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => Outcome::Done,
-            Progress::More => Outcome::Reply(Cursor::value(scan, entry)),
+            Progress::Done => None,
+            Progress::More => Some(Cursor::value(scan, entry)),
         }
     }
 
@@ -106,12 +107,12 @@ impl Shard {
         collection: &str,
         key: &str,
         out: &mut Vec<u8>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Option<Cursor>, Error> {
         let test = self.patterns.name_test(key)?;
         out.extend_from_slice(b"\"values\":{");
-        let Some(collection) = self.collection(collection) else {
+        let Some(collection) = self.collections.get(collection) else {
             out.push(b'}');
-            return Ok(Outcome::Done);
+            return Ok(None);
         };
         let entries = collection.entries.pages();
         // A literal key that isn't there is answered as if its value were empty.
@@ -128,28 +129,28 @@ impl Shard {
         };
         let mut scan = ListScan::new(slots, ListShape::Values);
         Ok(match scan.run(entries, keys.as_deref(), &mut Step::new(out, PIECE_BYTES)) {
-            Progress::Done => Outcome::Done,
-            Progress::More => Outcome::Reply(Cursor::entries(scan, entries, keys)),
+            Progress::Done => None,
+            Progress::More => Some(Cursor::entries(scan, entries, keys)),
         })
     }
 
-    pub(super) fn all_values(&self, collection: &str, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn all_values(&self, collection: &str, out: &mut Vec<u8>) -> Option<Cursor> {
         out.extend_from_slice(b"\"values\":{");
-        list_entries(self.collection(collection), ListShape::Values, out)
+        list_entries(self.collections.get(collection), ListShape::Values, out)
     }
 
-    pub(super) fn keys(&self, collection: &str, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn keys(&self, collection: &str, out: &mut Vec<u8>) -> Option<Cursor> {
         out.extend_from_slice(b"\"keys\":[");
-        list_entries(self.collection(collection), ListShape::Names, out)
+        list_entries(self.collections.get(collection), ListShape::Names, out)
     }
 }
 
-fn list_entries(collection: Option<&Collection>, shape: ListShape, out: &mut Vec<u8>) -> Outcome {
+fn list_entries(collection: Option<&Collection>, shape: ListShape, out: &mut Vec<u8>) -> Option<Cursor> {
     let nothing = Pages::empty();
     let entries = collection.map_or(&nothing, |collection| collection.entries.pages());
     let mut scan = ListScan::new(0..entries.end(), shape);
     match scan.run(entries, None, &mut Step::new(out, PIECE_BYTES)) {
-        Progress::Done => Outcome::Done,
-        Progress::More => Outcome::Reply(Cursor::entries(scan, entries, None)),
+        Progress::Done => None,
+        Progress::More => Some(Cursor::entries(scan, entries, None)),
     }
 }

@@ -1,0 +1,131 @@
+//! All collections of a shard, by name and by slot, with what they amount to and what was deleted of them but not yet freed.
+//!
+//! A collection's slot is that of its name. Names are kept apart, so that a list of them that is read in steps holds no
+//! data. Invariants: a collection is there exactly while it holds a record or an entry; the counts are the sums of the
+//! collections' own and the bytes of their names.
+
+use std::rc::Rc;
+
+use crate::collection::{Collection, Counts};
+use crate::garbage::Garbage;
+use crate::table::{Named, Pages, Table};
+
+/// The name of a collection.
+#[derive(Clone)]
+pub(crate) struct CollectionName(Box<str>);
+
+impl Named for CollectionName {
+    fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Collections with their names.
+pub(crate) struct Collections {
+    names: Table<CollectionName>,
+    /// Boxed, so that growing moves little and a free slot costs little.
+    slots: Vec<Option<Box<Collection>>>,
+    counts: Counts,
+    garbage: Garbage,
+}
+
+impl Collections {
+    pub(crate) fn new() -> Self {
+        Self {
+            names: Table::new(),
+            slots: Vec::new(),
+            counts: Counts::default(),
+            garbage: Garbage::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(crate) fn names(&self) -> &Pages<CollectionName> {
+        self.names.pages()
+    }
+
+    /// One past the last slot.
+    pub(crate) fn slots_end(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Collection> {
+        self.slots.get(self.names.find(name)?)?.as_deref()
+    }
+
+    /// The name in a slot, if the collection there holds this document.
+    pub(crate) fn holder(&self, slot: usize, document: &str) -> Option<Rc<CollectionName>> {
+        self.slots.get(slot)?.as_deref()?.documents.find(document)?;
+        self.names.share(slot)
+    }
+
+    /// The slot of a collection, which is made if it isn't there; a change must follow that puts something into it.
+    pub(crate) fn make(&mut self, name: &str) -> usize {
+        if let Some(slot) = self.names.find(name) {
+            return slot;
+        }
+        let slot = self.names.insert(CollectionName(name.into()));
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.slots[slot] = Some(Box::new(Collection::new()));
+        self.counts.bytes += name.len();
+        slot
+    }
+
+    /// Changes the collection in a slot, and takes it away if that leaves it empty; none if the slot is free.
+    pub(crate) fn change_at<R>(
+        &mut self,
+        slot: usize,
+        change: impl FnOnce(&mut Collection, &mut Garbage) -> R,
+    ) -> Option<R> {
+        let collection = self.slots.get_mut(slot)?.as_deref_mut()?;
+        self.counts.subtract(collection.counts());
+        let result = change(collection, &mut self.garbage);
+        self.counts.add(collection.counts());
+        if collection.is_empty() {
+            self.remove_at(slot);
+        }
+        Some(result)
+    }
+
+    /// Changes a collection, if it is there.
+    pub(crate) fn change<R>(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut Collection, &mut Garbage) -> R,
+    ) -> Option<R> {
+        self.change_at(self.names.find(name)?, change)
+    }
+
+    /// Removes a collection with all that is in it; false if it isn't there.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let found = self.names.find(name);
+        found.inspect(|slot| self.remove_at(*slot)).is_some()
+    }
+
+    fn remove_at(&mut self, slot: usize) {
+        let name = self.names.remove(slot);
+        self.counts.bytes -= name.name().len();
+        if let Some(collection) = self.slots[slot].take() {
+            self.counts.subtract(collection.counts());
+            collection.discard(&mut self.garbage);
+        }
+        if self.names.is_empty() {
+            // Its names are in a new table, which begins with the first slot.
+            self.slots = Vec::new();
+        }
+    }
+
+    /// Frees a bounded amount of deleted data; returns whether more remains.
+    pub(crate) fn collect_garbage(&mut self) -> bool {
+        self.garbage.step()
+    }
+}

@@ -1,0 +1,66 @@
+//! What a shard owns: the collections, the feed of changes and the compiled patterns.
+
+use crate::collections::Collections;
+use crate::feed::{ChangeRef, Feed};
+use crate::pattern::PatternCache;
+
+/// The data of one shard.
+pub struct Shard {
+    pub(super) collections: Collections,
+    pub(super) feed: Feed,
+    pub(super) patterns: PatternCache,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new() -> Self {
+        Self { collections: Collections::new(), feed: Feed::new(), patterns: PatternCache::default() }
+    }
+
+    /// Notes a change of what no shard holds, so that readers get it in order with the others: of the API keys.
+    pub fn note(&mut self, change: ChangeRef<'_>) {
+        self.feed.push(change);
+        self.feed.end_request();
+    }
+
+    /// The changes, for those who read them.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The changes, to be taken.
+    pub fn feed_mut(&mut self) -> &mut Feed {
+        &mut self.feed
+    }
+
+    /// How many collections there are.
+    pub fn collection_count(&self) -> usize {
+        self.collections.len()
+    }
+
+    /// How many documents there are, over all collections.
+    pub fn document_count(&self) -> usize {
+        self.collections.counts().documents
+    }
+
+    /// How many records there are, over all documents.
+    pub fn record_count(&self) -> usize {
+        self.collections.counts().records
+    }
+
+    /// What the data takes, without the spare room of the allocator and of half-filled pages.
+    pub fn bytes(&self) -> usize {
+        self.collections.counts().bytes
+    }
+
+    /// Frees a bounded amount of deleted data; returns whether more remains.
+    pub fn collect_garbage(&mut self) -> bool {
+        self.collections.collect_garbage()
+    }
+}

@@ -1,0 +1,130 @@
+use super::*;
+use crate::cursor::Cursor;
+use crate::error::Error;
+use crate::limits::{PIECE_BYTES, WORK_MAX};
+use crate::request::{Record, Request};
+use crate::scan::Progress;
+
+/// Brings a change to its end.
+fn carry_out(shard: &mut Shard, request: &Request<&str>) {
+    if let Outcome::Change(mut work) = shard.execute(request, &mut Vec::new()).unwrap() {
+        while shard.step(&mut work) == Progress::More {}
+    }
+}
+
+fn shard_with(data: &[&str]) -> Shard {
+    let mut shard = Shard::new();
+    let records = data.iter().enumerate().map(|(ts, data)| Record {
+        collection: "c",
+        document: "d",
+        ts: ts as i64,
+        data: *data,
+    });
+    carry_out(&mut shard, &Request::Insert(records.collect()));
+    shard
+}
+
+fn history(contains: Option<&str>) -> Request<&str> {
+    Request::History {
+        collection: "c",
+        document: "d",
+        from: None,
+        to: i64::MAX,
+        limit: None,
+        reverse: false,
+        contains,
+        excludes: None,
+    }
+}
+
+/// The rest of a reply that must be long.
+fn rest(executed: Result<Outcome, Error>) -> Cursor {
+    match executed {
+        Ok(Outcome::Reply(cursor)) => cursor,
+        _ => panic!("the reply is not long"),
+    }
+}
+
+#[test]
+fn one_huge_record_is_given_out_in_pieces() {
+    let data = "\u{1}é\"".repeat(4 << 20);
+    let mut shard = shard_with(&[&data]);
+    let latest = Request::Latest {
+        collection: "c",
+        document: Some("d"),
+        ts: 9,
+        from: None,
+        contains: None,
+        excludes: None,
+    };
+    for request in [history(None), latest] {
+        let mut out = Vec::new();
+        let mut cursor = rest(shard.execute(&request, &mut out));
+        let mut steps = 1;
+        loop {
+            let before = out.len();
+            let progress = cursor.step(&mut out, PIECE_BYTES);
+            assert!(out.len() - before <= PIECE_BYTES + 64);
+            steps += 1;
+            if progress == Progress::Done {
+                break;
+            }
+        }
+        assert!(steps <= out.len() / PIECE_BYTES + 1);
+        assert!(out.len() - (4 << 20) * (6 + 2 + 2) < 64, "escaped whole, and little around it");
+    }
+}
+
+#[test]
+fn a_search_that_finds_nothing_yields() {
+    let data = "x".repeat(WORK_MAX / 10);
+    let mut shard = shard_with(&vec![data.as_str(); 1000]);
+    let mut out = Vec::new();
+    let mut cursor = rest(shard.execute(&history(Some("/y/")), &mut out));
+    let mut steps = 1;
+    while cursor.step(&mut out, PIECE_BYTES) == Progress::More {
+        steps += 1;
+    }
+    assert!((90..=110).contains(&steps), "{steps}");
+    assert_eq!(out, b"\"records\":[]");
+}
+
+#[test]
+fn a_bad_pattern_is_an_error_where_there_is_nothing() {
+    let mut shard = Shard::new();
+    let latest = |document, contains, excludes| Request::Latest {
+        collection: "c",
+        document,
+        ts: 0,
+        from: None,
+        contains,
+        excludes,
+    };
+    let keys = Request::MatchValues { collection: "c", key: "/(/" };
+    let bad = Some("/(/");
+    for request in
+        [latest(bad, None, None), latest(None, bad, None), latest(None, None, bad), history(bad), keys]
+    {
+        let mut out = Vec::new();
+        assert!(shard.execute(&request, &mut out).is_err() && out.is_empty());
+    }
+}
+
+#[test]
+fn deleted_data_is_freed_in_steps() {
+    let mut shard = Shard::new();
+    let names: Vec<String> = (0..5000).map(|number| number.to_string()).collect();
+    let records =
+        names.iter().map(|name| Record { collection: "c", document: name.as_str(), ts: 1, data: "x" });
+    carry_out(&mut shard, &Request::Insert(records.collect()));
+    shard.execute(&Request::DeleteCollection { collection: "c" }, &mut Vec::new()).unwrap();
+    assert_eq!(
+        (shard.collection_count(), shard.document_count(), shard.record_count(), shard.bytes()),
+        (0, 0, 0, 0)
+    );
+    let mut steps = 1;
+    while shard.collect_garbage() {
+        steps += 1;
+    }
+    assert!(steps > 10, "{steps}");
+}
