@@ -1,9 +1,9 @@
 //! What the machine must offer before the server starts, and in plain words what to do where it doesn't:
 //! a kernel with io_uring, locked memory, file descriptors, CPUs, and a free port.
 
+use crate::cpus::{self, CorePlacement, CpuLimits};
 use crate::locked_memory;
 use crate::options::Settings;
-use crate::placement::{self, CorePlacement, CpuLimits};
 use io_uring::IoUring;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -37,9 +37,11 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
     avoid_huge_pages();
     check_io_uring()?;
     let limits = CpuLimits { allowed: allowed_cpus()?, quota: cpu_quota() };
-    let placement = placement::place(settings.cores.as_ref(), settings.pin, &limits)?;
+    let placement =
+        cpus::place(settings.cores.as_ref(), settings.pin, &limits).map_err(|error| error.to_string())?;
     if let Some(data) = &settings.data {
-        placement::check_allowed(&data.writer_cpus, &limits.allowed)?;
+        cpus::check_allowed("--storage-cpus", &data.writer_cpus, &limits.allowed)
+            .map_err(|error| error.to_string())?;
     }
     if placement.crowded {
         info!(

@@ -1,32 +1,33 @@
 //! Log lines on stderr, filtered by level and written as text or JSON. stdout is left to the line that says
 //! that the server is ready.
 
+use crate::error::Error;
 use crate::options::LogFormat;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging for the whole process.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+pub fn start(filter: &str, format: LogFormat) -> Result<(), Error> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parse_filter(filter)?)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
-    let started = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-    started.map_err(|error| format!("can't start logging: {error}"))
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
 }
 
 /// A level, or per-module directives such as `warn,fluxion_net=debug`.
-fn parse_filter(text: &str) -> Result<EnvFilter, String> {
+fn parse_filter(text: &str) -> Result<EnvFilter, Error> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let lower = text.to_ascii_lowercase();
     if !LEVELS.contains(&lower.as_str()) && !text.contains('=') {
-        return Err(format!("--log {text:?} is not a level: {}", LEVELS.join(", ")));
+        return Err(Error::LogLevel(text.into()));
     }
-    EnvFilter::try_new(lower).map_err(|error| format!("--log {text:?} is not understood: {error}"))
+    EnvFilter::try_new(lower).map_err(|error| Error::LogDirectives(text.into(), error))
 }
 
 #[cfg(test)]

@@ -3,25 +3,27 @@
 
 mod checks;
 mod commands;
+mod cpus;
+mod error;
 mod locked_memory;
 mod logging;
 mod options;
-mod persistence;
-mod placement;
 mod signals;
 mod spare_memory;
+mod store;
 
 use checks::Checked;
 use clap::Parser;
+use error::Error;
 use fluxion_net::server::{Server, ServerOptions};
 use options::{Options, Settings};
-use persistence::Writers;
 use signals::Signals;
 use std::fmt::Display;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
+use store::RunningWriters;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -38,30 +40,29 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(EXIT_BAD_OPTIONS, &error),
     };
-    if let Err(error) = logging::start(&settings.log, settings.log_format) {
-        return fail(EXIT_BAD_OPTIONS, &error);
-    }
-    match run(settings) {
+    match logging::start(&settings.log, settings.log_format).and_then(|()| run(settings)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_of_options() => fail(EXIT_BAD_OPTIONS, &error),
         Err(error) => fail(EXIT_FAILED, &error),
     }
 }
 
-fn run(settings: Settings) -> Result<(), String> {
-    let checked = checks::run(&settings)?;
+fn run(settings: Settings) -> Result<(), Error> {
+    let checked = checks::run(&settings).map_err(Error::Machine)?;
     let core_count = checked.placement.cpus.len();
-    // Not yet caught, so a signal ends a long import or re-placement at once; the next start takes it up again.
-    let stored = settings.data.as_ref().map(|data| persistence::open(data, core_count)).transpose()?;
-    let (persistence, writers) = stored.unzip();
+    // Not yet caught, so a signal ends a long import or move at once; the next start takes it up again.
+    let opened = settings.data.as_ref().map(|data| store::open(data, core_count)).transpose()?;
+    let (persistence, writers) = opened.unzip();
     let signals = Signals::catch()?;
-    let server =
-        Server::start(server_options(settings, checked), persistence).map_err(|error| error.to_string())?;
+    let server = Server::start(server_options(settings, checked), persistence)?;
     signals.watch(server.stopper())?;
     spare_memory::give_back_regularly()?;
     announce(server.address(), core_count);
-    let served = server.join().map_err(|error| error.to_string());
-    let stored = writers.map_or(Ok(()), Writers::join);
-    served.and(stored)
+    match (server.join(), writers.map_or(Ok(()), RunningWriters::join)) {
+        (Ok(()), stored) => Ok(stored?),
+        (served, Ok(())) => Ok(served?),
+        (Err(server), Err(store)) => Err(Error::Several(vec![server.into(), store.into()])),
+    }
 }
 
 fn server_options(settings: Settings, checked: Checked) -> ServerOptions {

@@ -2,9 +2,10 @@
 //! business of `checks`.
 
 use crate::commands::Command;
-use crate::placement::Cores;
-use clap::builder::BoolishValueParser;
+use crate::cpus::Cores;
+use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
+use fluxion_engine::SyncMode;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,8 +62,9 @@ pub struct Options {
     flush_interval: Duration,
 
     /// When a write is acknowledged: at once, or after it has been stored for good
-    #[arg(long, env = "FLUXIONDB_SYNC", value_name = "WHEN", default_value = "interval")]
-    sync: Sync,
+    #[arg(long, env = "FLUXIONDB_SYNC", value_name = "WHEN", default_value = "interval",
+          value_parser = sync_parser())]
+    sync: SyncMode,
 
     /// CPUs for the threads that store data, a list such as `0-3,8` [default: wherever the system puts them]
     #[arg(long, env = "FLUXIONDB_STORAGE_CPUS", value_name = "LIST", value_parser = parse_cpus)]
@@ -133,15 +135,6 @@ pub struct Options {
     command: Option<Command>,
 }
 
-/// When a write is acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum Sync {
-    /// At once; it is stored within the flush interval
-    Interval,
-    /// After it has been stored, and would survive a power failure
-    Always,
-}
-
 /// CPUs, ascending.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CpuList(Vec<usize>);
@@ -161,8 +154,8 @@ pub struct DataSettings {
     pub directory: PathBuf,
     /// The longest that a change waits.
     pub flush_interval: Duration,
-    /// Acknowledge a write when it has been stored.
-    pub sync_always: bool,
+    /// When a write is acknowledged.
+    pub sync: SyncMode,
     /// CPUs for the writers; empty for any.
     pub writer_cpus: Vec<usize>,
     /// Changes that may wait, over all shards.
@@ -207,13 +200,13 @@ impl Options {
                         `fluxiondb export --all --out-dir DIR`"
                 .into());
         }
-        if self.data.is_none() && self.sync == Sync::Always {
+        if self.data.is_none() && self.sync == SyncMode::Always {
             return Err("--sync always stores every write, so it needs a directory: --data DIR".into());
         }
         let data = self.data.map(|directory| DataSettings {
             directory,
             flush_interval: self.flush_interval,
-            sync_always: self.sync == Sync::Always,
+            sync: self.sync,
             writer_cpus: self.storage_cpus.map_or_else(Vec::new, |CpuList(cpus)| cpus),
             dirty_bytes_max: self.max_dirty_bytes,
         });
@@ -273,6 +266,14 @@ fn parse_bind(text: &str) -> Result<IpAddr, String> {
         Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|error| error.to_string()),
         None => text.parse().map_err(|_| "not an IP address, such as 127.0.0.1 or [::1]".to_string()),
     }
+}
+
+fn sync_parser() -> impl TypedValueParser<Value = SyncMode> {
+    let interval = PossibleValue::new("interval").help("At once; it is stored within the flush interval");
+    let always =
+        PossibleValue::new("always").help("After it has been stored, and would survive a power failure");
+    PossibleValuesParser::new([interval, always])
+        .map(|name| if name == "always" { SyncMode::Always } else { SyncMode::Interval })
 }
 
 fn parse_flush_interval(text: &str) -> Result<Duration, String> {
@@ -427,11 +428,11 @@ mod tests {
         assert!(data(&[]).unwrap().is_none());
         let settings = data(&["-d", "/tmp/x", "-f", "0.5", "--storage-cpus", "1"]).unwrap().unwrap();
         assert_eq!(settings.flush_interval, Duration::from_millis(500));
-        assert_eq!((settings.sync_always, settings.writer_cpus), (false, vec![1]));
+        assert_eq!((settings.sync, settings.writer_cpus), (SyncMode::Interval, vec![1]));
         assert_eq!(settings.dirty_bytes_max, 128 << 20);
         let settings =
             data(&["-d", "/tmp/x", "--sync", "always", "--storage-cpus", "0-1,3"]).unwrap().unwrap();
-        assert_eq!((settings.sync_always, settings.writer_cpus), (true, vec![0, 1, 3]));
+        assert_eq!((settings.sync, settings.writer_cpus), (SyncMode::Always, vec![0, 1, 3]));
         assert!(data(&["--sync", "always"]).err().unwrap().contains("--data"));
         for wrong in
             [["-f", "0"], ["-f", "x"], ["-f", "86401"], ["--storage-cpus", "a"], ["--max-dirty-bytes", "1m"]]

@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT: the first ends the server in good order, the second at once.
 
+use crate::error::Error;
 use fluxion_net::server::Stopper;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Arrivals;
@@ -10,12 +11,12 @@ pub struct Signals(Arrivals);
 
 impl Signals {
     /// Catches them from now on.
-    pub fn catch() -> Result<Signals, String> {
-        Arrivals::new([SIGTERM, SIGINT]).map(Signals).map_err(|error| format!("can't catch signals: {error}"))
+    pub fn catch() -> Result<Signals, Error> {
+        Arrivals::new([SIGTERM, SIGINT]).map(Signals).map_err(Error::Signals)
     }
 
     /// Acts on them in a thread of its own, which lives as long as the process.
-    pub fn watch(mut self, stopper: Stopper) -> Result<(), String> {
+    pub fn watch(mut self, stopper: Stopper) -> Result<(), Error> {
         let watch = move || {
             let mut stopping = false;
             for signal in self.0.forever() {
@@ -29,6 +30,6 @@ impl Signals {
             }
         };
         let thread = std::thread::Builder::new().name("signals".into()).spawn(watch);
-        thread.map(drop).map_err(|error| format!("can't start the signal thread: {error}"))
+        thread.map(drop).map_err(|error| Error::Thread("signals", error))
     }
 }

@@ -4,8 +4,11 @@
 //! frees a large piece: on a server that has become idle, never. So a thread of its own takes and frees such a piece now
 //! and then. This also spares the cores the time that returning a GiB takes.
 
+use crate::error::Error;
 use std::hint::black_box;
 use std::time::Duration;
+
+const NAME: &str = "spare-memory";
 
 /// How often freed memory is given back.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -14,13 +17,13 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const PIECE_BYTES: usize = 4 << 20;
 
 /// Starts the thread, which lives as long as the process.
-pub fn give_back_regularly() -> Result<(), String> {
+pub fn give_back_regularly() -> Result<(), Error> {
     let run = || {
         loop {
             std::thread::sleep(INTERVAL);
             drop(black_box(Vec::<u8>::with_capacity(black_box(PIECE_BYTES))));
         }
     };
-    let thread = std::thread::Builder::new().name("spare-memory".into()).spawn(run);
-    thread.map(drop).map_err(|error| format!("can't start the thread that gives memory back: {error}"))
+    let thread = std::thread::Builder::new().name(NAME.into()).spawn(run);
+    thread.map(drop).map_err(|error| Error::Thread(NAME, error))
 }

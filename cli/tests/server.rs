@@ -10,12 +10,12 @@ mod conformance;
 mod connections;
 #[path = "server/cores.rs"]
 mod cores;
-#[path = "server/numbers.rs"]
-mod numbers;
 #[path = "server/locked_memory.rs"]
 mod locked_memory;
 #[path = "server/memory.rs"]
 mod memory;
+#[path = "server/numbers.rs"]
+mod numbers;
 #[path = "server/overload.rs"]
 mod overload;
 #[path = "server/reference.rs"]

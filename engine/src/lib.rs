@@ -21,6 +21,7 @@ mod placement;
 mod request;
 mod scan;
 mod shard;
+mod sync;
 mod table;
 
 pub use cursor::Cursor;
@@ -33,3 +34,4 @@ pub use placement::{ShardId, shard_of};
 pub use request::{Record, RecordKey, Request};
 pub use scan::Progress;
 pub use shard::{DocumentLoader, Outcome, Shard, Work};
+pub use sync::SyncMode;

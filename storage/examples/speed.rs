@@ -1,4 +1,4 @@
-//! How fast storage is, and how much room it takes: `cargo run --release -p fluxion-storage --example speed [DIRECTORY]`.
+//! The speed of storage, and the room it takes: `cargo run --release -p fluxion-storage --example speed [DIRECTORY]`.
 //!
 //! 100 documents of 48-byte texts in order of time: ten batches of 30,000 records, then of 140,000, then all is loaded,
 //! moved to another file, and deleted. Making the batches is left out; the disk is that of the directory.
@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "it is run by hand, and shows where it failed")]
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use fluxion_engine::{Batch, Change, Shard, shard_of};
-use fluxion_storage::{Report, Store, StoreOptions, SyncMode, Writer};
+use fluxion_engine::{Batch, Change, Shard, SyncMode, shard_of};
+use fluxion_storage::{Report, Store, StoreOptions};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,6 @@ fn batch(times: std::ops::Range<i64>) -> Batch {
 struct Running {
     batches: Sender<Batch>,
     reports: Receiver<Report>,
-    writer: Writer,
 }
 
 impl Running {
@@ -49,16 +48,15 @@ fn open(directory: &Path, shard_count: usize) -> Store {
     Store::open(options).unwrap()
 }
 
-/// Does something with the writer of the measured collection, and waits until the files are in order.
+/// Does work with the writer of the measured collection, and waits until the files are in order.
 fn with_writer<T>(directory: &Path, work: impl FnOnce(&Running) -> T) -> T {
-    let (mut shards, _lock) = open(directory, 1).into_shards();
-    let (batches, receiver) = unbounded();
     let (reporter, reports) = unbounded();
-    let writer = shards.remove(0).start(receiver, move |report| drop(reporter.send(report))).unwrap();
-    let running = Running { batches, reports, writer };
+    let reporters = vec![move |report| drop(reporter.send(report))];
+    let (mut senders, writers) = open(directory, 1).start_writers(reporters).unwrap();
+    let running = Running { batches: senders.remove(0), reports };
     let result = work(&running);
-    drop(running.batches);
-    running.writer.join().unwrap();
+    drop(running);
+    writers.join().unwrap();
     result
 }
 
@@ -85,10 +83,10 @@ fn write(directory: &Path, times: &mut i64, times_a_batch: i64) {
 }
 
 fn load(directory: &Path) {
-    let (shards, _lock) = open(directory, 1).into_shards();
+    let store = open(directory, 1);
     let mut shard = Shard::new();
     let started = Instant::now();
-    let loaded = shards[0].loader().load(&mut shard).unwrap();
+    let loaded = store.loaders().remove(0).load(&mut shard).unwrap();
     println!("{} records loaded in {:.2?}", loaded.records, started.elapsed());
 }
 

@@ -1,9 +1,10 @@
-//! A plan carried out on a shard's file, in one transaction.
+//! Carrying out a plan on a shard's file in one transaction, and the statements that other writing shares.
 
 use crate::plan::{DocumentPlan, Plan};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 
-/// Carries out a plan, or nothing of it.
+/// Carries out a plan in one transaction: all of it or nothing. A plan larger than the page cache spills into the
+/// write-ahead log, where it does not count before the commit.
 pub(crate) fn commit(connection: &mut Connection, plan: &Plan<'_>) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for collection in &plan.cleared {
@@ -15,7 +16,7 @@ pub(crate) fn commit(connection: &mut Connection, plan: &Plan<'_>) -> rusqlite::
     transaction.commit()
 }
 
-/// Deletes all of a collection.
+/// Deletes everything in a collection.
 pub(crate) fn delete_collection(connection: &Connection, collection: &str) -> rusqlite::Result<()> {
     // One by one: a single statement for all would first collect the keys of all records in memory.
     let mut delete = connection.prepare_cached("DELETE FROM records WHERE doc_id = ?1")?;
@@ -27,13 +28,13 @@ pub(crate) fn delete_collection(connection: &Connection, collection: &str) -> ru
     Ok(())
 }
 
-/// The numbers of a collection's documents.
+/// Returns the numbers of a collection's documents.
 pub(crate) fn document_ids(connection: &Connection, collection: &str) -> rusqlite::Result<Vec<i64>> {
     let find = "SELECT id FROM docs WHERE collection = ?1 ORDER BY id";
     connection.prepare_cached(find)?.query_map([collection], |row| row.get(0))?.collect()
 }
 
-/// The number of a document, made if it has none.
+/// Returns the number of a document, which gets one if it has none.
 pub(crate) fn document_id(
     connection: &Connection,
     collection: &str,
@@ -51,12 +52,12 @@ fn find_document(connection: &Connection, collection: &str, document: &str) -> r
     connection.prepare_cached(find)?.query_row([collection, document], |row| row.get(0)).optional()
 }
 
-/// What stores a record, in place of one of the same time.
+/// The statement that stores a record, in place of one of the same time.
 pub(crate) fn put_statement(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
     connection.prepare_cached("INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3)")
 }
 
-/// In the order in which they lie in the file: what is near to each other is written together.
+/// Stores records in the order in which they lie in the file, so that neighbours are written together.
 fn store_documents(transaction: &Transaction<'_>, plan: &Plan<'_>) -> rusqlite::Result<()> {
     let mut documents = Vec::with_capacity(plan.documents.len());
     for ((collection, name), document) in &plan.documents {
@@ -143,7 +144,7 @@ fn store_api_keys(transaction: &Transaction<'_>, plan: &Plan<'_>) -> rusqlite::R
 mod tests {
     use super::*;
     use crate::error::describe;
-    use crate::schema::ShardFile;
+    use crate::file::ShardFile;
     use crate::store::tests::TempDir;
     use fluxion_engine::{Batch, Change};
 

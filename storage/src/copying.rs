@@ -1,23 +1,25 @@
 //! Writing much into a shard's file while the store is opened, in transactions of bounded size.
 //!
-//! What was written is on disk after `commit`, and in part before. On an error the rest is forgotten with the connection.
+//! All that was written is on disk after `commit`, and some of it before. After an error the open transaction is forgotten
+//! with the connection.
 
 use crate::commit::{document_id, put_statement};
 use crate::error::Error;
+use crate::file::ShardFile;
 use crate::limits::{ROW_BYTES, TRANSACTION_BYTES};
-use crate::schema::ShardFile;
 use rusqlite::{Connection, params};
 
-/// The document that the row before was about; rows come in runs.
+/// The document of the row before; rows come in runs over the same one.
 struct Recent {
     collection: String,
     document: String,
     id: i64,
 }
 
+/// A file that rows are copied to.
 pub(crate) struct Copying<'a> {
     file: &'a ShardFile,
-    /// What the open transaction holds; none is open while it is zero.
+    /// The size of the open transaction; none is open while it is zero.
     open_bytes: usize,
     recent: Option<Recent>,
 }
@@ -64,7 +66,7 @@ impl<'a> Copying<'a> {
         })
     }
 
-    /// From here on everything that was written is on disk.
+    /// Commits, so that everything written so far is on disk.
     pub(crate) fn commit(&mut self) -> Result<(), Error> {
         if self.open_bytes > 0 {
             self.file.run_ref(|connection| connection.execute_batch("COMMIT"))?;

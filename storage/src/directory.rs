@@ -1,8 +1,8 @@
 //! The data directory: made private, and locked against a second server.
 
 use crate::error::Error;
+use crate::file::file_index;
 use crate::limits::SHARDS_MAX;
-use crate::schema::file_index;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use std::path::Path;
 const LOCK_NAME: &str = "fluxiondb.lock";
 
 /// Keeps other servers out of a directory for as long as it lives; the system lets go of it when the process ends.
-pub struct DirectoryLock {
+pub(crate) struct DirectoryLock {
     _file: File,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong with a data directory, in words that name the file, what is wrong, and what to do.
+//! Everything that can go wrong with a data directory, in words that name the file, the fault, and the remedy.
 
 use rusqlite::ErrorCode;
 use std::fmt;
@@ -24,11 +24,13 @@ pub enum Error {
     NotStored {
         /// The file.
         path: PathBuf,
-        /// How many changes.
+        /// Their number.
         changes: usize,
         /// Why the last attempt failed.
         why: String,
     },
+    /// More than one of these.
+    Several(Vec<Error>),
 }
 
 impl Error {
@@ -59,6 +61,10 @@ impl fmt::Display for Error {
             Error::Database(path, why) => write!(f, "{}: {}", path.display(), describe(why)),
             Error::Unusable(path, why) => write!(f, "{}: {why}", path.display()),
             Error::Thread(why) => write!(f, "a writer's thread: {why}"),
+            Error::Several(errors) => {
+                let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
+                f.write_str(&texts.join("; "))
+            }
             Error::NotStored { path, changes, why } => {
                 write!(f, "{}: {changes} changes are lost, they could not be stored: {why}", path.display())
             }

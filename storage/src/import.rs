@@ -8,9 +8,9 @@
 
 use crate::copying::Copying;
 use crate::error::Error;
+use crate::file::{ShardFile, sync_directory};
 use crate::limits::BUSY_TIMEOUT;
-use crate::progress::Progress;
-use crate::schema::{ShardFile, sync_directory};
+use crate::tally::Tally;
 use fluxion_engine::{ShardId, shard_of};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
@@ -24,7 +24,7 @@ const META_STATE: &str = "state";
 const IMPORTING: &str = "importing";
 const READY: &str = "ready";
 
-/// Imports what there is to import.
+/// Imports the directory's file of the C++ server, if there is one.
 pub(crate) fn run(directory: &Path, files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
     let (path, imported) = (directory.join(NAME), directory.join(NAME_IMPORTED));
     let under_way = files[0].meta::<String>(META_STATE)?.as_deref() == Some(IMPORTING);
@@ -79,14 +79,14 @@ fn empty(file: &mut ShardFile) -> Result<(), Error> {
     })
 }
 
-/// The file of the C++ server.
+/// An open file of the C++ server.
 struct Source<'a> {
     path: &'a Path,
     connection: Connection,
 }
 
 impl<'a> Source<'a> {
-    /// Opened for writing, so that what a crash of its server left unfinished is put right.
+    /// Opens it for writing, so that what a crash of its server left unfinished is put right.
     fn open(path: &'a Path) -> Result<Source<'a>, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
@@ -123,14 +123,14 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Takes what may be in a journal beside it into the file.
+    /// Closes it, which takes the rows in a write-ahead log beside it into the file.
     fn close(self) -> Result<(), Error> {
         let path = self.path;
         self.connection.close().map_err(|(_, error)| Error::in_file(path)(error))
     }
 }
 
-/// Texts that were not valid UTF-8, which the wire does not allow.
+/// A count of texts that were not valid UTF-8, which the wire does not allow.
 #[derive(Default)]
 struct Repaired(usize);
 
@@ -194,12 +194,12 @@ fn copy_records(
     total: usize,
 ) -> Result<(), Error> {
     let read = Error::in_file(source.path);
-    let mut progress = Progress::new("records imported", total);
+    let mut tally = Tally::new("records imported", total);
     source.each("SELECT collection, doc, ts, data FROM records ORDER BY collection, doc, ts", |row| {
         let collection = repaired.text(row, 0).map_err(&read)?;
         let document = repaired.text(row, 1).map_err(&read)?;
         let data = repaired.text(row, 3).map_err(&read)?;
-        progress.add(1);
+        tally.add(1);
         targets.of(&collection).record(&collection, &document, row.get(2).map_err(&read)?, &data)
     })
 }

@@ -1,25 +1,25 @@
 //! Keeping data: one SQLite file and one writer thread a shard.
 //!
-//! It may import the engine, and nothing of the network layer or of the binary. `store` opens a directory, `load` fills
-//! shards from it, `writer` stores what changes. `placement` moves collections when the number of shards has changed,
-//! `import` takes over a file of the C++ server.
+//! It may import the engine, and nothing of the network layer or of the binary.
+//! From below: `file` and `directory` know what lies on disk, `plan` and `commit` store a batch, `load` reads a shard,
+//! `copying` fills files for `relocate`, which moves collections when the number of shards has changed, and for `import`,
+//! which takes over a file of the C++ server. `writer` is the thread of a shard, and `store` the directory as a whole.
 
 mod commit;
 mod copying;
 mod directory;
 mod error;
+mod file;
 mod import;
 mod limits;
 mod load;
-mod placement;
 mod plan;
-mod progress;
-mod schema;
+mod relocate;
 mod store;
+mod tally;
 mod writer;
 
-pub use directory::DirectoryLock;
 pub use error::Error;
 pub use load::{Loaded, Loader};
-pub use store::{ApiKey, ShardStore, Store, StoreOptions, SyncMode};
-pub use writer::{Report, Writer};
+pub use store::{ApiKey, Store, StoreOptions};
+pub use writer::{Report, Writers};

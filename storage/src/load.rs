@@ -1,13 +1,13 @@
-//! Filling a shard with what its file holds: one pass in the order of the file, on the thread that owns the shard.
+//! Filling a shard from its file: one pass in the order of the file, on the thread that owns the shard.
 
 use crate::error::Error;
-use crate::schema::ShardFile;
+use crate::file::ShardFile;
 use fluxion_engine::{Outcome, Request, Shard};
 use rusqlite::Rows;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// How much was loaded.
+/// The size of what was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// Documents with at least one record.
@@ -20,10 +20,14 @@ pub struct Loaded {
 
 /// Loads one shard; can be sent to the thread that is to own it.
 pub struct Loader {
-    pub(crate) path: PathBuf,
+    path: PathBuf,
 }
 
 impl Loader {
+    pub(crate) fn new(path: &Path) -> Loader {
+        Loader { path: path.to_owned() }
+    }
+
     /// Fills the shard. On an error it may be filled in part.
     pub fn load(self, shard: &mut Shard) -> Result<Loaded, Error> {
         let file = ShardFile::open_to_read(&self.path)?;

@@ -1,4 +1,4 @@
-//! What a batch comes to: each record, entry and key once, as it is in the end, and which older ones go.
+//! The net effect of a batch: each record, entry and key once, as it is in the end, and the older ones that go.
 //!
 //! A deletion drops what the batch itself had put before, and is noted for what the file holds. So all deletions of
 //! collections, then of documents, then of ranges, then all puts, do what the changes in their order would have done.
@@ -7,21 +7,21 @@ use fluxion_engine::{Batch, ChangeRef};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-/// What becomes of one document.
+/// The net effect on one document.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct DocumentPlan<'a> {
-    /// What the file holds of it goes.
+    /// All of its records in the file go first.
     pub(crate) cleared: bool,
-    /// These ranges of what the file holds go.
+    /// Times, both inclusive, whose records in the file go then.
     pub(crate) ranges: Vec<(i64, i64)>,
-    /// Records by time; none where it is deleted.
+    /// Records by time to be stored at last; none where one is deleted.
     pub(crate) records: BTreeMap<i64, Option<&'a str>>,
 }
 
-/// What becomes of what a batch touches.
+/// The net effect of a batch.
 #[derive(Default)]
 pub(crate) struct Plan<'a> {
-    /// Collections of which the file's content goes first.
+    /// Collections whose content in the file goes first.
     pub(crate) cleared: Vec<&'a str>,
     /// Documents by collection and name.
     pub(crate) documents: Vec<((&'a str, &'a str), DocumentPlan<'a>)>,
@@ -35,7 +35,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Works out what a batch comes to.
+    /// Works out the net effect of a batch.
     pub(crate) fn new(batch: &'a Batch) -> Plan<'a> {
         let mut plan = Plan::default();
         batch.changes().for_each(|change| plan.add(change));
@@ -76,7 +76,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Changes come in runs over the same document.
+    /// Finds the document's place. Changes come in runs over the same document, so the last one is tried first.
     fn document(&mut self, collection: &'a str, document: &'a str) -> &mut DocumentPlan<'a> {
         let known = self.recent.filter(|place| self.documents[*place].0 == (collection, document));
         let place =
@@ -103,7 +103,7 @@ impl<'a> Plan<'a> {
 }
 
 impl DocumentPlan<'_> {
-    /// Whether there is nothing to do.
+    /// Whether it leaves the document as it is.
     pub(crate) fn is_empty(&self) -> bool {
         !self.cleared && self.ranges.is_empty() && self.records.is_empty()
     }

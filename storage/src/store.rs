@@ -5,32 +5,24 @@
 
 use crate::directory::{self, DirectoryLock};
 use crate::error::Error;
+use crate::file::{ShardFile, file_name, sync_directory};
 use crate::import;
+use crate::limits::BATCHES_SENT_MAX;
 use crate::load::Loader;
-use crate::placement;
-use crate::schema::{ShardFile, file_name, sync_directory};
-use crate::writer::{Report, Writer};
-use crossbeam_channel::Receiver;
-use fluxion_engine::Batch;
+use crate::relocate;
+use crate::writer::{Report, Writer, Writers};
+use crossbeam_channel::{Sender, bounded};
+use fluxion_engine::{Batch, SyncMode};
 use std::path::{Path, PathBuf};
 
 const META_SHARD_COUNT: &str = "shard_count";
 const META_STORE: &str = "store";
 
-/// When a commit is on disk for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncMode {
-    /// After a crash of the server at once, after one of the system when the system has written it.
-    Interval,
-    /// Before it is reported.
-    Always,
-}
-
-/// What to open, and how.
+/// Which directory to open, and how to write to it.
 pub struct StoreOptions {
     /// Where the files are; made if it isn't there.
     pub directory: PathBuf,
-    /// How many shards there are from now on.
+    /// The number of shards from now on.
     pub shard_count: usize,
     /// When a commit is on disk.
     pub sync: SyncMode,
@@ -46,7 +38,8 @@ pub struct ApiKey {
     pub scope: String,
 }
 
-/// A data directory that is in order: each collection lies in the file of its shard.
+/// A data directory in which each collection lies in the file of its shard. The order of use: the loaders fill the
+/// shards, and only when all have done so are the writers started, for a file found damaged is to be left as it is.
 pub struct Store {
     options: StoreOptions,
     files: Vec<ShardFile>,
@@ -64,7 +57,7 @@ impl Store {
         Ok(Store { options, files, lock })
     }
 
-    /// The API keys, besides master keys.
+    /// Reads the API keys, which don't include the master key.
     pub fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
         self.files[0].run_ref(|connection| {
             let mut keys = connection.prepare("SELECT api_key, scope FROM api_keys")?;
@@ -73,48 +66,38 @@ impl Store {
         })
     }
 
-    /// The shards in order, and what keeps the directory locked.
-    pub fn into_shards(self) -> (Vec<ShardStore>, DirectoryLock) {
-        let StoreOptions { sync, cpus, .. } = self.options;
-        let files = self.files.into_iter().enumerate();
-        let shards = files.map(|(index, file)| ShardStore { index, file, sync, cpus: cpus.clone() });
-        (shards.collect(), self.lock)
-    }
-}
-
-/// One shard's file, before its writer has been started.
-pub struct ShardStore {
-    index: usize,
-    file: ShardFile,
-    sync: SyncMode,
-    cpus: Vec<usize>,
-}
-
-impl ShardStore {
-    #[cfg(test)]
-    pub(crate) fn into_file(self) -> ShardFile {
-        self.file
+    /// Gives a loader for each shard, in order.
+    pub fn loaders(&self) -> Vec<Loader> {
+        self.files.iter().map(|file| Loader::new(&file.path)).collect()
     }
 
-    /// What fills the shard.
-    pub fn loader(&self) -> Loader {
-        Loader { path: self.file.path.clone() }
-    }
-
-    /// Starts the shard's writer; see there for what it does with batches.
-    pub fn start(
+    /// Starts a writer for each shard, which answers to the reporter of the same place. Returns where each takes its
+    /// batches; `Writers` says how they are sent and how it ends.
+    pub fn start_writers<R: Fn(Report) + Send + 'static>(
         self,
-        batches: Receiver<Batch>,
-        report: impl Fn(Report) + Send + 'static,
-    ) -> Result<Writer, Error> {
-        Writer::start(self.index, self.file, self.sync, self.cpus, batches, report)
+        reporters: Vec<R>,
+    ) -> Result<(Vec<Sender<Batch>>, Writers), Error> {
+        assert_eq!(reporters.len(), self.files.len(), "one reporter a shard");
+        let StoreOptions { sync, cpus, .. } = self.options;
+        let (mut senders, mut writers) = (Vec::new(), Vec::new());
+        for (index, (file, reporter)) in self.files.into_iter().zip(reporters).enumerate() {
+            let (sender, batches) = bounded(BATCHES_SENT_MAX);
+            writers.push(Writer::start(index, file, sync, cpus.clone(), batches, reporter)?);
+            senders.push(sender);
+        }
+        Ok((senders, Writers::new(writers, self.lock)))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_files(self) -> Vec<ShardFile> {
+        self.files
     }
 }
 
-/// Makes of good files those of so many shards.
+/// Imports and moves what has to be, and leaves exactly the files of this many shards. The files have been checked.
 fn put_in_order(directory: &Path, files: &mut Vec<ShardFile>, shard_count: usize) -> Result<(), Error> {
     import::run(directory, files, shard_count)?;
-    placement::place(files, shard_count)?;
+    relocate::relocate(files, shard_count)?;
     if files[0].meta(META_SHARD_COUNT)? != Some(shard_count as i64) {
         files[0].set_meta(META_SHARD_COUNT, shard_count as i64)?;
     }
@@ -127,7 +110,7 @@ fn put_in_order(directory: &Path, files: &mut Vec<ShardFile>, shard_count: usize
     files.iter().try_for_each(ShardFile::use_log)
 }
 
-/// All files that there are, and those that there are to be; at least `shard_count`.
+/// Opens the files that exist, and makes those that are missing up to `shard_count`.
 fn open_files(directory: &Path, shard_count: usize) -> Result<Vec<ShardFile>, Error> {
     let present = directory::shards(directory)?;
     let first = open_first(directory, &present)?;

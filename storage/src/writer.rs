@@ -1,26 +1,27 @@
 //! The thread that stores one shard's changes.
 //!
 //! The protocol with the one who sends batches:
-//! 1. At most one batch is outstanding.
-//! 2. A batch is committed in one transaction, then `Committed` is reported, once.
+//! 1. At most one batch is outstanding, until the last one, which may be sent behind it.
+//! 2. A batch is committed in one transaction, however large it is, then `Committed` is reported, once.
 //! 3. If that fails nothing of it is in the file; `Failed` is reported, the batch is kept, and tried again after a pause,
 //!    until it is committed.
-//! 4. When the sender is gone, a batch that is still here is tried once more, then the file is put in order and closed.
+//! 4. When the sender is gone, or has sent its last, what is still here is tried once more, in its order. Changes that
+//!    can't be stored then are lost, and counted in the error of `join`. At the end the file is put in order and closed.
 
 use crate::commit::commit;
+use crate::directory::DirectoryLock;
 use crate::error::{Error, describe};
+use crate::file::{ShardFile, checkpoint};
 use crate::limits::{IDLE, RETRY_FIRST, RETRY_LONGEST};
 use crate::plan::Plan;
-use crate::schema::{ShardFile, checkpoint};
-use crate::store::SyncMode;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use fluxion_engine::Batch;
+use fluxion_engine::{Batch, SyncMode};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tracing::warn;
 
-/// What a writer has to say about the batch that it was given.
+/// A writer's answer to the batch that it was given.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Report {
     /// It is stored.
@@ -29,8 +30,33 @@ pub enum Report {
     Failed(String),
 }
 
+/// The writers of all shards, and the lock on their directory, which is held until all have ended.
+pub struct Writers {
+    writers: Vec<Writer>,
+    lock: DirectoryLock,
+}
+
+impl Writers {
+    pub(crate) fn new(writers: Vec<Writer>, lock: DirectoryLock) -> Writers {
+        Writers { writers, lock }
+    }
+
+    /// Waits until all have ended, which each does when the sender of its batches is dropped. The error names every file
+    /// with changes that could not be stored.
+    pub fn join(self) -> Result<(), Error> {
+        let results: Vec<_> = self.writers.into_iter().map(Writer::join).collect();
+        drop(self.lock);
+        let mut errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Error::Several(errors)),
+        }
+    }
+}
+
 /// The thread of one shard.
-pub struct Writer {
+pub(crate) struct Writer {
     thread: JoinHandle<Result<(), Error>>,
 }
 
@@ -50,14 +76,13 @@ impl Writer {
         file.run_ref(|connection| connection.pragma_update(None, "synchronous", synchronous))?;
         let run = move || {
             run_on(&cpus);
-            Storing { file, batches, report, wal_is_empty: true }.run()
+            Work { file, batches, report, last: None, wal_is_empty: true }.run()
         };
         let thread = std::thread::Builder::new().name(format!("writer-{index}")).spawn(run);
         thread.map(|thread| Writer { thread }).map_err(|error| Error::Thread(error.to_string()))
     }
 
-    /// Waits until it has ended, which it does when the sender of batches is dropped. The error says what was not stored.
-    pub fn join(self) -> Result<(), Error> {
+    fn join(self) -> Result<(), Error> {
         self.thread.join().unwrap_or_else(|_| Err(Error::Thread("it has panicked".into())))
     }
 }
@@ -73,14 +98,17 @@ fn run_on(cpus: &[usize]) {
     }
 }
 
-struct Storing<F> {
+/// A writer's state, on its thread.
+struct Work<F> {
     file: ShardFile,
     batches: Receiver<Batch>,
     report: F,
+    /// The last batch, if it came while the one before was being tried.
+    last: Option<Batch>,
     wal_is_empty: bool,
 }
 
-impl<F: Fn(Report)> Storing<F> {
+impl<F: Fn(Report)> Work<F> {
     fn run(mut self) -> Result<(), Error> {
         loop {
             match self.batches.recv_timeout(IDLE) {
@@ -102,13 +130,8 @@ impl<F: Fn(Report)> Storing<F> {
         let mut pause = RETRY_FIRST;
         while let Err(error) = commit(&mut self.file.connection, &plan) {
             (self.report)(Report::Failed(describe(&error)));
-            if self.sender_is_gone_after(pause) {
-                // Room may have been made just now.
-                return commit(&mut self.file.connection, &plan).map_err(|error| Error::NotStored {
-                    path: self.file.path.clone(),
-                    changes: batch.len(),
-                    why: describe(&error),
-                });
+            if self.is_last_after(pause) {
+                return self.try_once_more(batch);
             }
             pause = (pause * 2).min(RETRY_LONGEST);
         }
@@ -117,13 +140,28 @@ impl<F: Fn(Report)> Storing<F> {
         Ok(())
     }
 
-    /// Waits; at once true if nobody sends batches any more.
-    fn sender_is_gone_after(&self, pause: Duration) -> bool {
+    /// Waits; true at once if no more batches come than what is here then.
+    fn is_last_after(&mut self, pause: Duration) -> bool {
         match self.batches.recv_timeout(pause) {
-            Err(RecvTimeoutError::Disconnected) => true,
-            Err(RecvTimeoutError::Timeout) => false,
-            Ok(_) => unreachable!("a second batch while one is outstanding"),
+            Ok(batch) => self.last = Some(batch),
+            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => return false,
         }
+        true
+    }
+
+    /// Stores the batch that failed, and the last one, if room has been made meanwhile.
+    fn try_once_more(&mut self, failed: &Batch) -> Result<(), Error> {
+        let last = self.last.take();
+        let batches: Vec<&Batch> = std::iter::once(failed).chain(&last).collect();
+        for (stored, batch) in batches.iter().enumerate() {
+            commit(&mut self.file.connection, &Plan::new(batch)).map_err(|error| Error::NotStored {
+                path: self.file.path.clone(),
+                changes: batches[stored..].iter().map(|batch| batch.len()).sum(),
+                why: describe(&error),
+            })?;
+        }
+        Ok(())
     }
 
     fn empty_wal(&mut self) {

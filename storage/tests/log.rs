@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 
 use crossbeam_channel::unbounded;
-use fluxion_engine::{Batch, Change};
-use fluxion_storage::{Report, Store, StoreOptions, SyncMode};
+use fluxion_engine::{Batch, Change, SyncMode};
+use fluxion_storage::{Report, Store, StoreOptions};
 use fluxion_testkit::TempDir;
 
 /// About what the writer lets it grow to: its limit, and one batch.
@@ -19,11 +19,9 @@ fn the_write_ahead_log_stays_small() {
         sync: SyncMode::Interval,
         cpus: Vec::new(),
     };
-    let (shards, lock) = Store::open(options).unwrap().into_shards();
-    let (batches, receiver) = unbounded();
     let (reporter, reports) = unbounded();
-    let shard = shards.into_iter().next().unwrap();
-    let writer = shard.start(receiver, move |report| reporter.send(report).unwrap()).unwrap();
+    let reporters = vec![move |report| reporter.send(report).unwrap()];
+    let (senders, writers) = Store::open(options).unwrap().start_writers(reporters).unwrap();
     let mut longest = 0;
     for number in 0..60 {
         let mut batch = Batch::default();
@@ -36,14 +34,13 @@ fn the_write_ahead_log_stays_small() {
                 data: &data,
             });
         }
-        batches.send(batch).unwrap();
+        senders[0].send(batch).unwrap();
         assert_eq!(reports.recv().unwrap(), Report::Committed);
         longest = longest.max(std::fs::metadata(directory.file("shard-000.db-wal")).unwrap().len());
     }
     println!("{longest} bytes at most");
     assert!(longest > 1 << 20 && longest < LOG_BYTES_MAX, "{longest}");
-    drop(batches);
-    writer.join().unwrap();
+    drop(senders);
+    writers.join().unwrap();
     assert!(!directory.file("shard-000.db-wal").exists(), "it is emptied and removed at the end");
-    drop(lock);
 }

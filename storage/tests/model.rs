@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use fluxion_engine::{Batch, Outcome, PIECE_BYTES, Progress, ReaderId, Request, Shard, ShardId, shard_of};
-use fluxion_storage::{DirectoryLock, Report, Store, StoreOptions, SyncMode, Writer};
+use fluxion_engine::{
+    Batch, Outcome, PIECE_BYTES, Progress, ReaderId, Request, Shard, ShardId, SyncMode, shard_of,
+};
+use fluxion_storage::{Loader, Report, Store, StoreOptions, Writers};
 use fluxion_testkit::{Oracle, Random, TempDir, Texts, request};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -21,7 +23,6 @@ struct Running {
     reader: ReaderId,
     batches: Sender<Batch>,
     reports: Receiver<Report>,
-    writer: Writer,
 }
 
 impl Running {
@@ -32,21 +33,21 @@ impl Running {
     }
 }
 
-fn open(directory: &Path, shard_count: usize) -> (Vec<Running>, DirectoryLock) {
+fn open(directory: &Path, shard_count: usize) -> (Vec<Running>, Writers) {
     let options =
         StoreOptions { directory: directory.into(), shard_count, sync: SyncMode::Interval, cpus: Vec::new() };
-    let (stores, lock) = Store::open(options).unwrap().into_shards();
-    let start = |store: fluxion_storage::ShardStore| {
-        let loader = store.loader();
-        let (batches, receiver) = unbounded();
-        let (reporter, reports) = unbounded();
-        let writer = store.start(receiver, move |report| reporter.send(report).unwrap()).unwrap();
+    let store = Store::open(options).unwrap();
+    let loaders = store.loaders();
+    let (reporters, reports): (Vec<_>, Vec<_>) = (0..shard_count).map(|_| unbounded()).unzip();
+    let report = |reporter: Sender<Report>| move |report| reporter.send(report).unwrap();
+    let (senders, writers) = store.start_writers(reporters.into_iter().map(report).collect()).unwrap();
+    let start = |((loader, batches), reports): ((Loader, _), _)| {
         let mut shard = Shard::new();
         loader.load(&mut shard).unwrap();
         let reader = shard.feed_mut().open_reader();
-        Running { shard, reader, batches, reports, writer }
+        Running { shard, reader, batches, reports }
     };
-    (stores.into_iter().map(start).collect(), lock)
+    (loaders.into_iter().zip(senders).zip(reports).map(start).collect(), writers)
 }
 
 /// Carries out a mutation on the shards that it concerns; reads are the engine's own matter.
@@ -133,7 +134,7 @@ fn run(seed: u64) {
     let mut shard_count = 0;
     for _ in 0..OPENINGS {
         shard_count = (shard_count + random.below(4) as usize) % 5 + 1;
-        let (mut shards, lock) = open(&directory.0, shard_count);
+        let (mut shards, writers) = open(&directory.0, shard_count);
         check(&mut shards, &mut oracle);
         for _ in 0..random.below(OPERATIONS) {
             let mut texts = Texts::default();
@@ -146,12 +147,9 @@ fn run(seed: u64) {
                 shards[index].flush();
             }
         }
-        for mut running in shards {
-            running.flush();
-            drop(running.batches);
-            running.writer.join().unwrap();
-        }
-        drop(lock);
+        shards.iter_mut().for_each(Running::flush);
+        drop(shards);
+        writers.join().unwrap();
     }
 }
 

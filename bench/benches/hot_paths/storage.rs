@@ -7,8 +7,8 @@ use std::sync::mpsc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use fluxion_engine::{Batch, Change};
-use fluxion_storage::{Report, Store, StoreOptions, SyncMode};
+use fluxion_engine::{Batch, Change, SyncMode};
+use fluxion_storage::{Report, Store, StoreOptions};
 
 const DOCUMENTS: usize = 100;
 const DATA: &str = "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl";
@@ -44,7 +44,6 @@ fn batch(records: usize, first_ts: usize) -> Batch {
 #[divan::bench(args = [1_000, 100_000], sample_count = 20)]
 fn write_batch(bencher: Bencher<'_, '_>, records: usize) {
     let directory = Directory::new();
-    let (batches, taken) = crossbeam_channel::bounded(1);
     let (told, reports) = mpsc::channel();
     let options = StoreOptions {
         directory: directory.0.clone(),
@@ -52,18 +51,17 @@ fn write_batch(bencher: Bencher<'_, '_>, records: usize) {
         sync: SyncMode::Interval,
         cpus: Vec::new(),
     };
-    let (shards, _lock) = Store::open(options).unwrap().into_shards();
-    let shard = shards.into_iter().next().unwrap();
-    let writer = shard.start(taken, move |report| told.send(report).unwrap()).unwrap();
+    let reporters = vec![move |report| told.send(report).unwrap()];
+    let (senders, writers) = Store::open(options).unwrap().start_writers(reporters).unwrap();
     let mut next_ts = 0;
     let next_batch = || {
         next_ts += records;
         batch(records, next_ts - records)
     };
     bencher.counter(ItemsCount::new(records)).with_inputs(next_batch).bench_local_values(|batch| {
-        batches.send(batch).unwrap();
+        senders[0].send(batch).unwrap();
         assert_eq!(reports.recv().unwrap(), Report::Committed);
     });
-    drop(batches);
-    writer.join().unwrap();
+    drop(senders);
+    writers.join().unwrap();
 }

@@ -4,8 +4,8 @@
 use super::tests::TempDir;
 use super::{open_files, put_in_order};
 use crate::error::Error;
-use crate::placement::tests::{Content, content, fill, open};
-use crate::schema::ShardFile;
+use crate::file::ShardFile;
+use crate::relocate::tests::{Content, content, fill, open};
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
-/// Cuts off at each commit, until there are no more; the first opening is with `shard_count` shards. Gives how many.
+/// Cuts off an opening with `shard_count` shards at each of its commits in turn. Returns the number of commits.
 fn cut_everywhere(original: &Path, shard_count: usize, expected: &Content) -> usize {
     let mut cut = 0;
     loop {
@@ -116,7 +116,7 @@ fn an_import_that_was_not_renamed_begins_again() {
     assert!(content(&open(&directory.0, 3)) == expected);
 }
 
-/// What a crash leaves between the commit of a smaller number of shards and the end of removing files.
+/// As a crash leaves them between the commit of a smaller number of shards and the removal of all other files.
 #[test]
 fn files_that_were_to_be_removed_are_removed_later() {
     let directory = TempDir::new();

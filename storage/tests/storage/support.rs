@@ -1,8 +1,8 @@
 //! Stores opened on a directory, and what is in the files.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use fluxion_engine::{Batch, Change, Shard, shard_of};
-use fluxion_storage::{DirectoryLock, Error, Loaded, Report, Store, StoreOptions, SyncMode, Writer};
+use fluxion_engine::{Batch, Change, Shard, SyncMode, shard_of};
+use fluxion_storage::{Error, Loaded, Report, Store, StoreOptions, Writers};
 pub use fluxion_testkit::TempDir;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -28,7 +28,6 @@ pub fn options(directory: &Path, shard_count: usize) -> StoreOptions {
 pub struct ShardWriter {
     pub batches: Sender<Batch>,
     pub reports: Receiver<Report>,
-    pub writer: Writer,
 }
 
 impl ShardWriter {
@@ -36,33 +35,34 @@ impl ShardWriter {
         self.batches.send(batch).unwrap();
         assert_eq!(self.reports.recv().unwrap(), Report::Committed);
     }
-
-    pub fn end(self) -> Result<(), Error> {
-        drop(self.batches);
-        self.writer.join()
-    }
 }
 
 /// A started store.
 pub struct Running {
     pub writers: Vec<ShardWriter>,
-    _lock: DirectoryLock,
+    threads: Writers,
 }
 
 impl Running {
     pub fn start(directory: &Path, shard_count: usize) -> Running {
-        let (shards, lock) = Store::open(options(directory, shard_count)).unwrap().into_shards();
-        let start = |shard: fluxion_storage::ShardStore| {
-            let (batches, receiver) = unbounded();
-            let (reporter, reports) = unbounded();
-            let writer = shard.start(receiver, move |report| drop(reporter.send(report))).unwrap();
-            ShardWriter { batches, reports, writer }
-        };
-        Running { writers: shards.into_iter().map(start).collect(), _lock: lock }
+        let (reporters, reports): (Vec<_>, Vec<_>) = (0..shard_count).map(|_| unbounded()).unzip();
+        let report = |reporter: Sender<Report>| move |report| drop(reporter.send(report));
+        let store = Store::open(options(directory, shard_count)).unwrap();
+        let (senders, threads) = store.start_writers(reporters.into_iter().map(report).collect()).unwrap();
+        let ends = senders.into_iter().zip(reports);
+        Running {
+            writers: ends.map(|(batches, reports)| ShardWriter { batches, reports }).collect(),
+            threads,
+        }
     }
 
     pub fn end(self) {
-        self.writers.into_iter().for_each(|writer| writer.end().unwrap());
+        self.try_end().unwrap();
+    }
+
+    pub fn try_end(self) -> Result<(), Error> {
+        drop(self.writers);
+        self.threads.join()
     }
 }
 
@@ -88,12 +88,12 @@ pub fn filled(shard_count: usize, collections: usize) -> TempDir {
     directory
 }
 
-/// What opening and loading says.
+/// Opens the store and loads all of it.
 pub fn load(directory: &Path, shard_count: usize) -> Result<Loaded, Error> {
-    let (shards, _lock) = Store::open(options(directory, shard_count))?.into_shards();
+    let store = Store::open(options(directory, shard_count))?;
     let mut all = Loaded::default();
-    for shard in &shards {
-        let Loaded { documents, records, entries } = shard.loader().load(&mut Shard::new())?;
+    for loader in store.loaders() {
+        let Loaded { documents, records, entries } = loader.load(&mut Shard::new())?;
         all.documents += documents;
         all.records += records;
         all.entries += entries;

@@ -187,9 +187,9 @@ fn a_directory_in_use() {
     let wrong = load(&directory.0, 2).expect_err("in use");
     assert!(matches!(&wrong, Error::InUse(path) if *path == directory.0));
     assert!(wrong.to_string().contains("in use by another server"), "{wrong}");
-    let (shards, lock) = store.into_shards();
-    drop(shards);
-    assert!(load(&directory.0, 2).is_err(), "the lock is held for as long as it lives");
-    drop(lock);
+    let (senders, writers) = store.start_writers(vec![|_| (), |_| ()]).unwrap();
+    drop(senders);
+    assert!(load(&directory.0, 2).is_err(), "the lock is held until the writers have been joined");
+    writers.join().unwrap();
     assert_eq!(load(&directory.0, 2).unwrap().records, 60);
 }

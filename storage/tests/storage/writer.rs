@@ -1,4 +1,4 @@
-//! A writer that can't store: what it reports, what it keeps, and how it ends.
+//! A writer that can't store: its reports, the batch that it keeps, and its end.
 
 use crate::support::{Running, TempDir, filled, load, records, rows};
 use fluxion_engine::{Batch, Change};
@@ -9,9 +9,13 @@ const ALL: &str = "SELECT collection, doc, ts, data FROM all_records";
 
 /// From now on record 7 can't be stored: in the middle of a batch, after others were.
 fn refuse(directory: &TempDir) {
+    refuse_in(directory, "shard-000.db");
+}
+
+fn refuse_in(directory: &TempDir, name: &str) {
     let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.ts = 7 \
                   BEGIN SELECT RAISE(ABORT, 'refused'); END";
-    Connection::open(directory.file("shard-000.db")).unwrap().execute_batch(refuse).unwrap();
+    Connection::open(directory.file(name)).unwrap().execute_batch(refuse).unwrap();
 }
 
 fn allow(directory: &TempDir) {
@@ -47,28 +51,64 @@ fn a_batch_that_fails_is_kept_until_it_is_stored() {
 #[test]
 fn what_is_lost_at_the_end_is_counted() {
     let directory = filled(1, 1);
-    let mut running = Running::start(&directory.0, 1);
+    let running = Running::start(&directory.0, 1);
     refuse(&directory);
-    let writer = running.writers.remove(0);
+    let writer = &running.writers[0];
     writer.batches.send(records("c", 0..10)).unwrap();
     assert!(matches!(writer.reports.recv().unwrap(), Report::Failed(_)));
-    let wrong = writer.end().expect_err("it can't be stored").to_string();
+    let wrong = running.try_end().expect_err("it can't be stored").to_string();
     assert!(
         wrong.contains("shard-000.db") && wrong.contains("10 changes") && wrong.contains("refused"),
         "{wrong}"
     );
-    drop(running);
     assert_eq!(load(&directory.0, 1).unwrap().records, 20);
+}
+
+/// Changes made while a batch failed are sent behind it at the end: they share its last chance, and are counted with it.
+#[test]
+fn what_is_sent_behind_a_failing_batch_is_stored_with_it_or_counted() {
+    for allowed in [true, false] {
+        let directory = TempDir::new();
+        let running = Running::start(&directory.0, 1);
+        refuse(&directory);
+        let writer = &running.writers[0];
+        writer.batches.send(records("c", 0..10)).unwrap();
+        assert!(matches!(writer.reports.recv().unwrap(), Report::Failed(_)));
+        if allowed {
+            allow(&directory);
+        }
+        writer.batches.send(records("c", 10..15)).unwrap();
+        let ended = running.try_end();
+        let count = load(&directory.0, 1).unwrap().records;
+        match allowed {
+            true => assert!(ended.is_ok() && count == 15, "{ended:?}: {count}"),
+            false => assert!(ended.unwrap_err().to_string().contains(" 15 changes") && count == 0),
+        }
+    }
+}
+
+#[test]
+fn every_file_with_lost_changes_is_named() {
+    let directory = TempDir::new();
+    let running = Running::start(&directory.0, 2);
+    refuse_in(&directory, "shard-000.db");
+    refuse_in(&directory, "shard-001.db");
+    for writer in &running.writers {
+        writer.batches.send(records("c", 7..9)).unwrap();
+    }
+    let wrong = running.try_end().expect_err("they can't be stored").to_string();
+    assert!(
+        wrong.contains("shard-000.db: 2 changes") && wrong.contains("shard-001.db: 2 changes"),
+        "{wrong}"
+    );
 }
 
 #[test]
 fn what_is_sent_before_the_end_is_stored() {
     let directory = TempDir::new();
-    let mut running = Running::start(&directory.0, 1);
-    let writer = running.writers.remove(0);
-    writer.batches.send(records("c", 0..1000)).unwrap();
-    writer.end().unwrap();
-    drop(running);
+    let running = Running::start(&directory.0, 1);
+    running.writers[0].batches.send(records("c", 0..1000)).unwrap();
+    running.end();
     assert_eq!(load(&directory.0, 1).unwrap().records, 1000);
 }
 

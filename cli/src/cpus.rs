@@ -1,11 +1,12 @@
 //! Which core runs on which CPU. Invariant: a pinned CPU is one that this process may use, and carries one core.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Most cores of one server; far above what one machine makes good use of.
 const CORES_MAX: usize = 1024;
 
-/// What `--cores` asks for.
+/// The cores that `--cores` asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cores {
     /// So many, on any CPUs.
@@ -23,7 +24,7 @@ pub struct CorePlacement {
     pub crowded: bool,
 }
 
-/// What the machine allows.
+/// The limits that the machine sets.
 pub struct CpuLimits {
     /// CPUs this process may use, ascending.
     pub allowed: Vec<usize>,
@@ -31,18 +32,64 @@ pub struct CpuLimits {
     pub quota: Option<usize>,
 }
 
+/// Why CPUs can't be chosen as asked.
+#[derive(Debug, PartialEq)]
+pub enum Error {
+    /// Neither a count nor a list.
+    NotUnderstood,
+    /// A count of none.
+    None,
+    /// More than `CORES_MAX`.
+    TooMany,
+    /// A range whose first CPU comes after its last.
+    Backwards(usize, usize),
+    /// A CPU that is listed twice.
+    Twice(usize),
+    /// A CPU that this process may not use.
+    NotAllowed {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The CPU.
+        cpu: usize,
+        /// Those it may use.
+        allowed: Vec<usize>,
+    },
+    /// This process may not use any.
+    NoneAllowed,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotUnderstood => f.write_str("not a count such as 4, or a list such as 0-3,8"),
+            Error::None => f.write_str("at least one core is needed"),
+            Error::TooMany => write!(f, "more than {CORES_MAX} cores"),
+            Error::Backwards(first, last) => write!(f, "{first} comes after {last}"),
+            Error::Twice(cpu) => write!(f, "CPU {cpu} is listed twice"),
+            Error::NotAllowed { flag, cpu, allowed } => {
+                let allowed: Vec<String> = allowed.iter().map(usize::to_string).collect();
+                write!(
+                    f,
+                    "{flag} names CPU {cpu}, which this process may not use; it may use {}. Look at `taskset`, \
+                     `docker run --cpuset-cpus` or the CPU manager of the cluster",
+                    allowed.join(", ")
+                )
+            }
+            Error::NoneAllowed => f.write_str("this process may not use any CPU"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
 impl Cores {
     /// Reads `4` as a count, and `0-3,8` as a list.
-    pub fn parse(text: &str) -> Result<Cores, String> {
-        let number = |text: &str| {
-            text.trim()
-                .parse::<usize>()
-                .map_err(|_| "not a count such as 4, or a list such as 0-3,8".to_string())
-        };
+    pub fn parse(text: &str) -> Result<Cores, Error> {
+        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| Error::NotUnderstood);
         if !text.contains([',', '-']) {
             return match number(text)? {
-                0 => Err("at least one core is needed".into()),
-                count if count > CORES_MAX => Err(format!("more than {CORES_MAX} cores")),
+                0 => Err(Error::None),
+                count if count > CORES_MAX => Err(Error::TooMany),
                 count => Ok(Cores::Count(count)),
             };
         }
@@ -53,34 +100,34 @@ impl Cores {
                 None => (number(part)?, number(part)?),
             };
             if first > last {
-                return Err(format!("{first} comes after {last}"));
+                return Err(Error::Backwards(first, last));
             }
             if last - first >= CORES_MAX {
-                return Err(format!("more than {CORES_MAX} cores"));
+                return Err(Error::TooMany);
             }
             for cpu in first..=last {
                 if !cpus.insert(cpu) {
-                    return Err(format!("CPU {cpu} is listed twice"));
+                    return Err(Error::Twice(cpu));
                 }
             }
         }
         if cpus.len() > CORES_MAX {
-            return Err(format!("more than {CORES_MAX} cores"));
+            return Err(Error::TooMany);
         }
         Ok(Cores::List(cpus.into_iter().collect()))
     }
 }
 
-/// Whether this process may use all of these CPUs.
-pub fn check_allowed(cpus: &[usize], allowed: &[usize]) -> Result<(), String> {
+/// Checks that this process may use all CPUs that a flag names.
+pub fn check_allowed(flag: &'static str, cpus: &[usize], allowed: &[usize]) -> Result<(), Error> {
     match cpus.iter().find(|cpu| !allowed.contains(cpu)) {
-        Some(cpu) => Err(not_allowed(*cpu, allowed)),
+        Some(cpu) => Err(Error::NotAllowed { flag, cpu: *cpu, allowed: allowed.to_vec() }),
         None => Ok(()),
     }
 }
 
 /// Chooses a CPU for each core.
-pub fn place(cores: Option<&Cores>, pin: bool, limits: &CpuLimits) -> Result<CorePlacement, String> {
+pub fn place(cores: Option<&Cores>, pin: bool, limits: &CpuLimits) -> Result<CorePlacement, Error> {
     let allowed = &limits.allowed;
     let usable = limits.quota.map_or(allowed.len(), |quota| quota.min(allowed.len())).max(1);
     let chosen = match cores {
@@ -88,24 +135,15 @@ pub fn place(cores: Option<&Cores>, pin: bool, limits: &CpuLimits) -> Result<Cor
         Some(Cores::Count(count)) if *count <= allowed.len() => allowed[..*count].to_vec(),
         Some(Cores::Count(count)) => return Ok(CorePlacement { cpus: vec![None; *count], crowded: true }),
         Some(Cores::List(list)) => {
-            check_allowed(list, allowed)?;
+            check_allowed("--cores", list, allowed)?;
             list.clone()
         }
     };
     if chosen.is_empty() {
-        return Err("this process may not use any CPU".into());
+        return Err(Error::NoneAllowed);
     }
     let crowded = chosen.len() > usable;
     Ok(CorePlacement { cpus: chosen.into_iter().map(|cpu| pin.then_some(cpu)).collect(), crowded })
-}
-
-fn not_allowed(cpu: usize, allowed: &[usize]) -> String {
-    let allowed: Vec<String> = allowed.iter().map(usize::to_string).collect();
-    format!(
-        "--cores names CPU {cpu}, which this process may not use; it may use {}. Look at `taskset`, \
-         `docker run --cpuset-cpus` or the CPU manager of the cluster",
-        allowed.join(", ")
-    )
 }
 
 #[cfg(test)]
@@ -149,7 +187,12 @@ mod tests {
     #[test]
     fn a_list_must_be_allowed() {
         let list = Cores::List(vec![1, 2]);
-        assert!(place(Some(&list), true, &limits(&[0, 1], None)).unwrap_err().contains("CPU 2"));
+        assert!(
+            place(Some(&list), true, &limits(&[0, 1], None))
+                .unwrap_err()
+                .to_string()
+                .contains("--cores names CPU 2")
+        );
         assert_eq!(place(Some(&list), true, &limits(&[0, 1, 2], None)).unwrap().cpus, [Some(1), Some(2)]);
         assert_eq!(place(Some(&list), false, &limits(&[0, 1, 2], None)).unwrap().cpus, [None, None]);
     }

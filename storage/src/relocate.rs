@@ -7,14 +7,14 @@
 use crate::commit::{delete_collection, document_ids};
 use crate::copying::Copying;
 use crate::error::Error;
+use crate::file::ShardFile;
 use crate::limits::{RECORDS_DELETED, ROW_BYTES, TRANSACTION_BYTES};
-use crate::progress::Progress;
-use crate::schema::ShardFile;
+use crate::tally::Tally;
 use fluxion_engine::{ShardId, shard_of};
 use rusqlite::{Connection, OptionalExtension, params};
 use tracing::info;
 
-/// A collection that lies in the wrong file.
+/// A collection that lies in another file than its shard's.
 struct Misplaced {
     collection: String,
     from: usize,
@@ -22,7 +22,7 @@ struct Misplaced {
 }
 
 /// Puts each collection into the file of its shard.
-pub(crate) fn place(files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
+pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
     let mut misplaced = Vec::new();
     for (from, file) in files.iter().enumerate() {
         for collection in collections(file)? {
@@ -38,12 +38,12 @@ pub(crate) fn place(files: &mut [ShardFile], shard_count: usize) -> Result<(), E
     // Before anything is changed: afterwards a damaged file could not be left as it was.
     files.iter().try_for_each(ShardFile::check)?;
     info!(collections = misplaced.len(), shards = shard_count, "moving collections to other shards");
-    let mut progress = Progress::new("records moved", count_records(files, &misplaced)?);
+    let mut tally = Tally::new("records moved", count_records(files, &misplaced)?);
     misplaced.sort_by_key(|misplaced| (misplaced.from, misplaced.to));
     for run in misplaced.chunk_by(|one, other| (one.from, one.to) == (other.from, other.to)) {
         let pair = files.get_disjoint_mut([run[0].from, run[0].to]);
         let [from, to] = pair.unwrap_or_else(|_| unreachable!("two files"));
-        move_run(from, to, run, &mut progress)?;
+        move_run(from, to, run, &mut tally)?;
     }
     files.iter().try_for_each(ShardFile::checkpoint)
 }
@@ -66,16 +66,11 @@ fn count_records(files: &[ShardFile], misplaced: &[Misplaced]) -> Result<usize, 
 }
 
 /// Moves collections from one file to another, small ones many at a time: a commit has to wait for the disk.
-fn move_run(
-    from: &ShardFile,
-    to: &ShardFile,
-    run: &[Misplaced],
-    progress: &mut Progress,
-) -> Result<(), Error> {
+fn move_run(from: &ShardFile, to: &ShardFile, run: &[Misplaced], tally: &mut Tally) -> Result<(), Error> {
     let mut copying = Copying::new(to);
     let (mut bytes, mut first) = (0, 0);
     for (index, Misplaced { collection, .. }) in run.iter().enumerate() {
-        bytes += copy(from, collection, &mut copying, progress)?;
+        bytes += copy(from, collection, &mut copying, tally)?;
         if bytes >= TRANSACTION_BYTES || index + 1 == run.len() {
             copying.commit()?;
             delete(from, &run[first..=index])?;
@@ -85,13 +80,8 @@ fn move_run(
     Ok(())
 }
 
-/// Copies a collection; gives about how many bytes it is.
-fn copy(
-    from: &ShardFile,
-    collection: &str,
-    to: &mut Copying<'_>,
-    progress: &mut Progress,
-) -> Result<usize, Error> {
+/// Copies a collection, and returns about how many bytes that was.
+fn copy(from: &ShardFile, collection: &str, to: &mut Copying<'_>, tally: &mut Tally) -> Result<usize, Error> {
     let read = Error::in_file(&from.path);
     let mut bytes = 0;
     let query = "SELECT doc, ts, data FROM docs JOIN records ON doc_id = id WHERE collection = ?1 ORDER BY doc_id, ts";
@@ -102,7 +92,7 @@ fn copy(
         let data = row.get_ref(2).and_then(|data| Ok(data.as_str()?)).map_err(&read)?;
         to.record(collection, document, row.get(1).map_err(&read)?, data)?;
         bytes += data.len() + ROW_BYTES;
-        progress.add(1);
+        tally.add(1);
     }
     let query = "SELECT key, value FROM key_values WHERE collection = ?1";
     let mut entries = from.connection.prepare_cached(query).map_err(&read)?;
@@ -134,7 +124,7 @@ fn delete(from: &ShardFile, run: &[Misplaced]) -> Result<(), Error> {
     })
 }
 
-/// Deletes a document's records, the earliest if there is not room for all; gives whether none is left.
+/// Deletes a document's records, the earliest of them if there is not room for all. Returns whether none is left.
 fn delete_records(connection: &Connection, id: i64, room: &mut usize) -> rusqlite::Result<bool> {
     let last = "SELECT ts FROM records WHERE doc_id = ?1 ORDER BY ts LIMIT 1 OFFSET ?2";
     let mut last = connection.prepare_cached(last)?;
@@ -147,7 +137,8 @@ fn delete_records(connection: &Connection, id: i64, room: &mut usize) -> rusqlit
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::store::{Store, StoreOptions, SyncMode};
+    use crate::store::{Store, StoreOptions};
+    use fluxion_engine::SyncMode;
     use std::collections::BTreeMap;
 
     pub(crate) fn open(directory: &std::path::Path, shard_count: usize) -> Vec<ShardFile> {
@@ -157,14 +148,13 @@ pub(crate) mod tests {
             sync: SyncMode::Interval,
             cpus: Vec::new(),
         };
-        let (shards, _) = Store::open(options).unwrap().into_shards();
-        shards.into_iter().map(crate::store::ShardStore::into_file).collect()
+        Store::open(options).unwrap().into_files()
     }
 
     /// Texts by collection, document or key, and time.
     pub(crate) type Content = BTreeMap<(String, String, i64), String>;
 
-    /// What is in the files; nothing may be in a wrong one, or in two.
+    /// Reads all files; nothing may be in a wrong one, or in two.
     pub(crate) fn content(files: &[ShardFile]) -> Content {
         let mut content = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
@@ -229,7 +219,7 @@ pub(crate) mod tests {
                             WHERE ts < 25 AND doc_id IN (SELECT id FROM docs WHERE collection = ?1)";
                 for name in names {
                     let mut copying = Copying::new(to);
-                    copy(from, &name, &mut copying, &mut Progress::new("", 0)).unwrap();
+                    copy(from, &name, &mut copying, &mut Tally::new("", 0)).unwrap();
                     copying.commit().unwrap();
                     let incomplete = [&*from, &*to][round % 2];
                     incomplete.run_ref(|connection| connection.execute(half, [name])).unwrap();

@@ -1,4 +1,4 @@
-//! One shard's file: how it is made, opened and recognised. A file that can't be used is left as it is.
+//! One shard's file, made, opened and recognised. A file that can't be used is left as it is.
 
 use crate::error::Error;
 use crate::limits::{BUSY_TIMEOUT, CACHE_KIB, CHECKPOINT_PAGES, WAL_BYTES_KEPT};
@@ -22,7 +22,7 @@ const SCHEMA: &str = "
     CREATE VIEW all_records (collection, doc, ts, data) AS
         SELECT collection, doc, ts, data FROM docs JOIN records ON doc_id = id;";
 
-/// What says that there is a shard 0 in the making; a file without it was never finished.
+/// The key whose presence says that the file was finished; it is written in the transaction that makes the tables.
 const META_VERSION: &str = "format_version";
 
 /// An open file of a shard.
@@ -42,14 +42,14 @@ pub(crate) fn file_index(name: &str) -> Option<usize> {
     (file_name(index) == name).then_some(index)
 }
 
-/// Durable directory entries.
+/// Syncs a directory, so that the names in it are on disk too.
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
     let sync = || File::open(directory)?.sync_all();
     sync().map_err(|error| Error::File(directory.to_owned(), error))
 }
 
 impl ShardFile {
-    /// Makes the file of a shard. A start that was interrupted here may have left an empty one.
+    /// Makes the file of a shard, or finishes an empty one that an interrupted start has left.
     pub(crate) fn create(directory: &Path, index: usize, store: Option<&str>) -> Result<ShardFile, Error> {
         let path = directory.join(file_name(index));
         // SQLite gives its own files beside this one the same mode.
@@ -76,7 +76,7 @@ impl ShardFile {
         Ok(file)
     }
 
-    /// Opens the file of a shard; none if its making was interrupted.
+    /// Opens the file of a shard. Returns none if its making was interrupted.
     pub(crate) fn open(directory: &Path, index: usize) -> Result<Option<ShardFile>, Error> {
         let path = directory.join(file_name(index));
         let file = ShardFile::connect(&path)?;
@@ -134,7 +134,7 @@ impl ShardFile {
         self.run_ref(|connection| connection.pragma_update(None, "journal_mode", "WAL"))
     }
 
-    /// From here on the file is known to be good, and may be put in order when it is closed.
+    /// Lets SQLite put the file in order when it is closed, now that it is known to be good.
     pub(crate) fn release(&self) -> Result<(), Error> {
         self.run_ref(|connection| {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
@@ -146,7 +146,7 @@ impl ShardFile {
         self.run_ref(checkpoint)
     }
 
-    /// Looks through the whole file.
+    /// Looks through the whole file for damage.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let result: String = self.query("PRAGMA quick_check(1)")?;
         if result == "ok" {
@@ -171,12 +171,12 @@ impl ShardFile {
         })
     }
 
-    /// The one value of a query.
+    /// Returns the one value of a query.
     pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, Error> {
         self.run_ref(|connection| connection.query_row(sql, [], |row| row.get(0)))
     }
 
-    /// Does something with the connection; an error names the file.
+    /// Does work with the connection; an error names the file.
     pub(crate) fn run<T>(
         &mut self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
@@ -184,7 +184,7 @@ impl ShardFile {
         work(&mut self.connection).map_err(Error::in_file(&self.path))
     }
 
-    /// The same with a shared connection.
+    /// Does the same with a shared connection.
     pub(crate) fn run_ref<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,

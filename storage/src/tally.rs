@@ -1,22 +1,22 @@
-//! How far a long start is, on the log, once a second.
+//! A count of records during a long start, which the log tells once a second.
 
 use crate::limits::PROGRESS_INTERVAL;
 use std::time::Instant;
 use tracing::info;
 
-pub(crate) struct Progress {
+pub(crate) struct Tally {
     doing: &'static str,
     total: usize,
     done: usize,
     said: Instant,
 }
 
-impl Progress {
-    pub(crate) fn new(doing: &'static str, total: usize) -> Progress {
-        Progress { doing, total, done: 0, said: Instant::now() }
+impl Tally {
+    pub(crate) fn new(doing: &'static str, total: usize) -> Tally {
+        Tally { doing, total, done: 0, said: Instant::now() }
     }
 
-    /// Counts records.
+    /// Counts further records.
     pub(crate) fn add(&mut self, records: usize) {
         self.done += records;
         if self.said.elapsed() >= PROGRESS_INTERVAL {
