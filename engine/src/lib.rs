@@ -4,6 +4,7 @@
 //! A request comes in as borrowed text, a reply goes out as JSON members appended to a byte buffer.
 //! A reply too long for one step is finished by a `Cursor`, which owns a snapshot of what it reads.
 
+mod builder;
 mod chunk;
 mod collection;
 mod collections;
@@ -24,6 +25,7 @@ mod shard;
 mod sync;
 mod table;
 
+pub use builder::PacketBuilder;
 pub use cursor::Cursor;
 pub use error::Error;
 pub use feed::{Batch, Change, ChangeRef, Feed, ReaderId};

@@ -52,6 +52,11 @@ impl Packet {
         Self { text, request: spans }
     }
 
+    /// A request whose places are all in this text.
+    pub(crate) fn from_parts(text: String, request: Request<Span>) -> Self {
+        Self { text, request }
+    }
+
     /// The request, borrowing the packet's text.
     pub fn request(&self) -> Request<&str> {
         self.request.map(|span| span.of(&self.text))

@@ -125,6 +125,28 @@ impl Shard {
     }
 }
 
+impl Request<&str> {
+    /// Whether it may be a change of more than one step, as far as the request alone tells.
+    pub fn may_take_steps(&self) -> bool {
+        match self {
+            Self::Insert(records) => step_len(records, |text| text) < records.len(),
+            Self::DeleteRecords(keys) => keys.len() > CHANGE_ITEMS,
+            Self::DeleteDocument { collection, .. } => collection.is_none(),
+            Self::DeleteRange { .. } => true,
+            Self::DeleteCollection { .. }
+            | Self::SetValue { .. }
+            | Self::RemoveValue { .. }
+            | Self::Latest { .. }
+            | Self::History { .. }
+            | Self::Collections
+            | Self::GetValue { .. }
+            | Self::MatchValues { .. }
+            | Self::AllValues { .. }
+            | Self::Keys { .. } => false,
+        }
+    }
+}
+
 /// The number of records at the beginning that make a step: at least one.
 fn step_len<'a, S: Copy>(records: &[Record<S>], text: impl Fn(S) -> &'a str) -> usize {
     let mut text_bytes = 0;
