@@ -3,6 +3,7 @@
 
 use crate::cpus::{self, CorePlacement, CpuLimits};
 use crate::locked_memory;
+use crate::memory;
 use crate::options::Settings;
 use io_uring::IoUring;
 use rustix::io::Errno;
@@ -14,6 +15,8 @@ use tracing::{info, warn};
 
 /// The first kernel whose io_uring can do what the runtime asks of it.
 const KERNEL_MIN: (u32, u32) = (5, 8);
+/// Taken where the system does not say how much memory there is.
+const MEMORY_BYTES_GUESS: u64 = 4 << 30;
 /// File descriptors besides those of connections: standard streams, signals, and rings and events per core.
 const FILES_BASE: u64 = 64;
 const FILES_PER_CORE: u64 = 16;
@@ -28,6 +31,8 @@ pub struct Checked {
     pub placement: CorePlacement,
     /// Connections there are file descriptors for.
     pub connections_max: usize,
+    /// Memory that all connections together may take.
+    pub connection_bytes_max: usize,
 }
 
 /// Runs all checks; the error says what is missing and how to get it.
@@ -53,7 +58,14 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
     locked_memory::check(placement.cpus.len())?;
     let connections_max = raise_files(settings.max_connections, placement.cpus.len())?;
     let address = free_address(settings.bind, settings.port)?;
-    Ok(Checked { address, placement, connections_max })
+    let connection_bytes_max = settings.max_connection_memory.unwrap_or_else(connection_memory);
+    Ok(Checked { address, placement, connections_max, connection_bytes_max })
+}
+
+/// A quarter of the memory there is.
+fn connection_memory() -> usize {
+    let bytes = memory::available_bytes().unwrap_or(MEMORY_BYTES_GUESS) / 4;
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn check_kernel() -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! Everything that keeps the server from running or from ending well, in words for the one who started it.
 
-use fluxion_net::server::ServerError;
+use fluxion_net::ServerError;
 use std::fmt;
 use std::io;
 use tracing_subscriber::filter::ParseError;

@@ -4,7 +4,7 @@
 //! ended: so an earlier server may still hold it, and is waited for. Which kernels count the rings themselves has
 //! changed twice (until 5.12, and again since 6.14), so the kernel is asked rather than computed with.
 
-use fluxion_net::limits::{IO_MEMORY_BYTES, RING_DEPTH};
+use fluxion_net::{IO_MEMORY_BYTES, RING_DEPTH};
 use io_uring::IoUring;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

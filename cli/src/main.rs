@@ -7,6 +7,7 @@ mod cpus;
 mod error;
 mod locked_memory;
 mod logging;
+mod memory;
 mod options;
 mod signals;
 mod spare_memory;
@@ -15,7 +16,8 @@ mod store;
 use checks::Checked;
 use clap::Parser;
 use error::Error;
-use fluxion_net::server::{Server, ServerOptions};
+use fluxion_net::{Server, ServerOptions};
+use fluxion_storage::Writers;
 use options::{Options, Settings};
 use signals::Signals;
 use std::fmt::Display;
@@ -23,7 +25,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-use store::RunningWriters;
+use store::OpenStore;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -51,14 +53,17 @@ fn run(settings: Settings) -> Result<(), Error> {
     let checked = checks::run(&settings).map_err(Error::Machine)?;
     let core_count = checked.placement.cpus.len();
     // Not yet caught, so a signal ends a long import or move at once; the next start takes it up again.
-    let opened = settings.data.as_ref().map(|data| store::open(data, core_count)).transpose()?;
-    let (persistence, writers) = opened.unzip();
+    let store = settings.data.as_ref().map(|data| store::open(data, core_count)).transpose()?;
     let signals = Signals::catch()?;
-    let server = Server::start(server_options(settings, checked), persistence)?;
+    let loaders = store.as_ref().map_or_else(Vec::new, OpenStore::loaders);
+    let loaded = Server::load(server_options(settings, checked), loaders)?;
+    let stored = store.map(|store| store.start_writers(loaded.reporters())).transpose()?;
+    let (persistence, writers) = stored.unzip();
+    let server = loaded.serve(persistence)?;
     signals.watch(server.stopper())?;
     spare_memory::give_back_regularly()?;
     announce(server.address(), core_count);
-    match (server.join(), writers.map_or(Ok(()), RunningWriters::join)) {
+    match (server.join(), writers.map_or(Ok(()), Writers::join)) {
         (Ok(()), stored) => Ok(stored?),
         (served, Ok(())) => Ok(served?),
         (Err(server), Err(store)) => Err(Error::Several(vec![server.into(), store.into()])),
@@ -74,6 +79,7 @@ fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
         master_key: settings.secret_key,
         message_bytes_max: settings.max_message_bytes,
         connections_max: checked.connections_max,
+        connection_bytes_max: checked.connection_bytes_max,
         idle_timeout: settings.idle_timeout,
         legacy_auth: settings.legacy_auth,
     }

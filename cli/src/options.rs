@@ -17,6 +17,8 @@ const MESSAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 30;
 
 /// Shorter intervals would be one long flush; a longer one than a day is surely a mistake.
 const FLUSH_INTERVAL_RANGE: std::ops::RangeInclusive<f64> = 0.05..=86_400.0;
+/// All connections together must have room for a few messages.
+const CONNECTION_MEMORY_MIN: usize = 16 << 20;
 /// What may wait must hold a few large messages.
 const DIRTY_BYTES_MIN: usize = 4 << 20;
 
@@ -113,6 +115,11 @@ pub struct Options {
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     max_connections: u32,
 
+    /// Memory that all connections together may take: replies that wait, requests under way, unfinished messages. Over it
+    /// those that hold most are closed with code 1013. By default a quarter of the memory there is
+    #[arg(long, env = "FLUXIONDB_MAX_CONNECTION_MEMORY", value_name = "SIZE", value_parser = parse_connection_memory)]
+    max_connection_memory: Option<usize>,
+
     /// Seconds of silence after which a connection is dropped; it is pinged at half of them
     #[arg(long, env = "FLUXIONDB_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 120,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -182,6 +189,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Most connections.
     pub max_connections: usize,
+    /// Memory that all connections together may take; by default a part of what there is.
+    pub max_connection_memory: Option<usize>,
     /// Silence allowed.
     pub idle_timeout: Duration,
     /// Authentication by first message.
@@ -220,6 +229,7 @@ impl Options {
             spin_us: self.spin_us,
             max_message_bytes: self.max_message_bytes,
             max_connections: self.max_connections as usize,
+            max_connection_memory: self.max_connection_memory,
             idle_timeout: Duration::from_secs(self.idle_timeout),
             legacy_auth: self.legacy_auth,
             log: self.log,
@@ -300,6 +310,14 @@ fn parse_dirty_bytes(text: &str) -> Result<usize, String> {
     let bytes = parse_bytes(text)?;
     if bytes < DIRTY_BYTES_MIN {
         return Err(format!("{bytes} bytes is less than 4MiB"));
+    }
+    Ok(bytes)
+}
+
+fn parse_connection_memory(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < CONNECTION_MEMORY_MIN {
+        return Err(format!("{bytes} bytes is less than 16MiB"));
     }
     Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT: the first ends the server in good order, the second at once.
 
 use crate::error::Error;
-use fluxion_net::server::Stopper;
+use fluxion_net::Stopper;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Arrivals;
 use tracing::info;

@@ -2,7 +2,7 @@
 //! The first byte of the input says in pieces of which size the rest arrives.
 #![no_main]
 
-use fluxion_net::frame::{Event, FrameError, FrameLimits, FrameReader, Step};
+use fluxion_net::inside::frame::{Event, FrameError, FrameLimits, FrameReader, Step};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: FrameLimits = FrameLimits { message_bytes_max: 1 << 16 };

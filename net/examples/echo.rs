@@ -1,8 +1,8 @@
 //! An echo server on this crate's frame codec and handshake, for the Autobahn test cases to judge.
 //! One thread a connection; `echo PORT` listens on 127.0.0.1 and prints where, port 0 takes a free one.
 
-use fluxion_net::frame::{self, Event, FrameLimits, FrameReader, Step};
-use fluxion_net::handshake::{self, Outcome};
+use fluxion_net::inside::frame::{self, Event, FrameLimits, FrameReader, Step};
+use fluxion_net::inside::{handshake, http};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -24,15 +24,21 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut received = Vec::new();
     let used = loop {
-        match handshake::read_request(&received) {
-            Ok(Some((used, Outcome::Upgrade(handshake)))) => {
-                stream.write_all(&handshake.response)?;
+        let answered = match http::read_head(&received) {
+            Ok(Some((used, head))) => {
+                handshake::read(&head).map(|handshake| Some((used, handshake.response)))
+            }
+            Ok(None) => Ok(None),
+            Err(response) => Err(response),
+        };
+        match answered {
+            Ok(Some((used, response))) => {
+                stream.write_all(&response)?;
                 break used;
             }
-            Ok(Some((_, Outcome::Health))) => return stream.write_all(&handshake::refusal(200, "ok")),
             Ok(None) if receive(&mut stream, &mut received)? == 0 => return Ok(()),
             Ok(None) => {}
-            Err(refusal) => return stream.write_all(&refusal.response),
+            Err(response) => return stream.write_all(&response.into_bytes()),
         }
     };
     received.drain(..used);

@@ -1,23 +1,23 @@
 //! The network layer: one pinned thread a core, each with its own listener, connections, key table, mailbox
 //! and shard. It may import the engine, and nothing of storage or of the binary.
-//! `server` starts it; `core` is what one thread owns; `connection` is the life of one socket.
-
-pub mod decode;
-pub mod frame;
-pub mod handshake;
-pub mod journal;
-pub mod keys;
-pub mod limits;
-pub mod mailbox;
-pub mod server;
+//!
+//! Its floors, from below; each may use those under it:
+//! `wire` (bytes), `requests` (what is asked), `core` (the state of one core), `serve` (what acts on it),
+//! `connection` (the life of one socket), `server` (start, dispatch and end).
 
 mod connection;
 mod core;
-mod gather;
-mod key_changes;
-mod link;
-mod message;
-mod readings;
+#[doc(hidden)]
+pub mod inside;
+mod limits;
+mod options;
 mod requests;
-mod storing;
-mod turn;
+mod serve;
+mod server;
+mod wire;
+
+pub use crate::core::handover::StorageOptions;
+pub use limits::{IO_MEMORY_BYTES, RING_DEPTH};
+pub use options::ServerOptions;
+pub use requests::scope::Scope;
+pub use server::start::{LoadedServer, Loader, Persistence, Reporter, Server, ServerError, Stopper};

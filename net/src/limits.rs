@@ -1,5 +1,5 @@
-//! Every cap of the network layer, with the reason beside it. The ones that users set are in
-//! `server::ServerOptions`; these are the rest.
+//! Every cap of the network layer, with the reason beside it. The ones that users set are in `options::ServerOptions`;
+//! these are the rest.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use std::time::Duration;
 /// enough to stay in the second-level cache. One such buffer is shared by all connections of a core.
 pub const READ_BYTES: usize = 128 * 1024;
 
-/// Spare bytes kept behind every message that is parsed, for the SIMD loads of the JSON parser.
+/// Spare bytes kept behind every text that is parsed, for the SIMD loads of the JSON parser.
 pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
 
 /// Requests of one connection that may be waiting for another core. With the connection count it bounds
 /// every mailbox; more than enough to keep the cores busy.
 pub const IN_FLIGHT_MAX: usize = 256;
 
-/// Reply bytes that one connection may have made or asked for and not yet sent: at the mark it stops being
-/// read. A read that another core answers reserves a whole piece of it.
+/// Bytes that one connection may have under way: requests, and replies made or asked for and not yet sent. At the mark it
+/// stops being read, so it never holds more than this and one message. A read reserves a piece for its reply.
 pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes in a connection's send buffer above which no further piece of a large reply is fetched, and no
 /// further request of that connection is executed.
 pub const OUT_HIGH_BYTES: usize = 512 * 1024;
 
-/// What a request whose reply is small reserves of the window.
+/// Reserved of the window for a small reply.
 pub const SMALL_REPLY_BYTES: usize = 1024;
 
 /// Buffers of an idle connection above this size are given back.
@@ -31,14 +31,32 @@ pub const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 /// Parser state larger than this is given back after the message that needed it.
 pub const DECODER_NODES_MAX: usize = 256 * 1024;
 
+/// Data longer than this is not parsed in one go: about 0.2 ms of work.
+pub const LONG_DATA_BYTES: usize = 128 * 1024;
+
+/// Text of long data that one step unescapes, or parses.
+pub const LONG_STEP_BYTES: usize = 64 * 1024;
+
+/// Longest message before a connection has authenticated itself, with `--legacy-auth`: a key and little around it.
+pub const UNAUTHENTICATED_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+
 /// Messages that a core takes from its mailbox before it looks at its sockets again.
 pub const MAILBOX_BATCH: usize = 512;
 
-/// How long a task works on messages from other cores before it looks whether others want to run.
+/// The longest that a task works before it looks whether others want to run.
 pub const TURN: Duration = Duration::from_micros(200);
 
-/// Socket reads that one connection may do before the other tasks of the core have their turn.
-pub const READS_PER_TURN: usize = 4;
+/// The shortest turn, however many connections are busy: below it, changing turns would be most of the work.
+pub const TURN_MIN: Duration = Duration::from_micros(20);
+
+/// How long a round may take in which every busy connection has its turn.
+pub const ROUND: Duration = Duration::from_millis(20);
+
+/// The share of a round that the mailbox gets for each message that waits in it, so that a backlog shrinks while
+/// connections are busy, and its longest turn.
+pub const MAILBOX_TURN_PER_MESSAGE: Duration = Duration::from_micros(2);
+/// The longest turn of the mailbox.
+pub const MAILBOX_TURN_MAX: Duration = Duration::from_millis(10);
 
 /// How soon a core that has fallen behind looks again whether connections that write can be read.
 pub const PACE: Duration = Duration::from_millis(2);
@@ -46,14 +64,29 @@ pub const PACE: Duration = Duration::from_millis(2);
 /// Time that a client has for its handshake, and with `--legacy-auth` for its first message.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Handshakes that may be under way on a core: they cost little, but are open to everybody.
+pub const HANDSHAKES_MAX: usize = 1024;
+
 /// Time that a client has to answer a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Time that a client whose connection is ending has to take some of what it is owed, again and again.
+pub const CLOSE_STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time that a stopping core gives its connections to take what they are owed.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pause after a failed accept, such as when the process is out of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// The growth of what its connections hold at which a core tells the others and looks at the sum.
+pub const HELD_BYTES_STEP: usize = 256 * 1024;
+
+/// How much less than allowed is held after connections were closed for it, so that it is not at once too much again.
+pub const HELD_BYTES_RELIEF: usize = 16;
+
+/// Time between two lines of the log that say the same of different clients; those between are counted.
+pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest API key: a longer one would not fit a handshake comfortably.
 pub const API_KEY_BYTES_MAX: usize = 1024;

@@ -1,33 +1,25 @@
-//! Message bytes to a typed request. Decoding changes its input, so each turn has a fresh copy, made outside the time.
+//! Message bytes to a typed request.
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use fluxion_engine::Request;
-use fluxion_net::decode::Decoder;
-use fluxion_net::limits::PADDING_BYTES;
+use fluxion_net::inside::{Decoder, read_envelope};
 
-/// A message with the spare bytes that the parser wants behind it, and its own length.
-fn message(kind: &str, data: &str) -> (Vec<u8>, usize) {
-    let escaped = data.replace('"', "\\\"");
-    let mut bytes = format!(r#"{{"id":"000000000001","type":"{kind}","data":"{escaped}"}}"#).into_bytes();
-    let len = bytes.len();
-    bytes.resize(len + PADDING_BYTES, 0);
-    (bytes, len)
+fn message(kind: &str, data: &str) -> Vec<u8> {
+    let escaped = data.replace('\\', "\\\\").replace('"', "\\\"");
+    format!(r#"{{"id":"000000000001","type":"{kind}","data":"{escaped}"}}"#).into_bytes()
 }
 
-fn decode(bencher: Bencher<'_, '_>, (message, len): (Vec<u8>, usize), items: usize) {
+fn decode(bencher: Bencher<'_, '_>, message: Vec<u8>, items: usize) {
     let mut decoder = Decoder::default();
-    bencher
-        .counter(BytesCount::new(len))
-        .counter(ItemsCount::new(items))
-        .with_inputs(|| message.clone())
-        .bench_local_refs(|buffer| {
-            let envelope = decoder.envelope(buffer, len).unwrap();
-            match decoder.request(envelope.kind, buffer, envelope.data).unwrap() {
-                Request::Insert(records) => assert_eq!(records.len(), items),
-                request => drop(divan::black_box(request)),
-            }
-        });
+    let counted = bencher.counter(BytesCount::new(message.len())).counter(ItemsCount::new(items));
+    counted.bench_local(|| {
+        let envelope = read_envelope(&message).unwrap();
+        match decoder.request(envelope.kind, &message, &envelope.data).unwrap() {
+            Request::Insert(records) => assert_eq!(records.len(), items),
+            request => drop(divan::black_box(request)),
+        }
+    });
 }
 
 #[divan::bench(args = [1, 100, 10_000])]

@@ -2,7 +2,7 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use fluxion_net::frame::{Event, FrameLimits, FrameReader, Step, put_text};
+use fluxion_net::inside::frame::{Event, FrameLimits, FrameReader, Step, put_text};
 
 const LIMITS: FrameLimits = FrameLimits { message_bytes_max: 16 << 20 };
 

@@ -5,7 +5,7 @@ use std::thread;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use fluxion_net::mailbox::Mailbox;
+use fluxion_net::inside::Mailbox;
 use futures_lite::future::block_on;
 
 /// Ends the answering thread.

@@ -1,0 +1,19 @@
+//! The floor of state: all that one core owns, and the messages that cores exchange. What is here keeps its own
+//! invariants and does nothing by itself; `serve` acts on it.
+
+pub mod counters;
+pub mod gather;
+pub mod handover;
+pub mod key_changes;
+pub mod keys;
+pub mod listing;
+pub mod mailbox;
+pub mod message;
+pub mod outbox;
+pub mod peers;
+pub mod state;
+pub mod storage;
+pub mod streams;
+pub mod throttle;
+pub mod turns;
+pub mod unfinished;

@@ -1,0 +1,466 @@
+//! All that leaves a connection: replies whole and in pieces, pings, pongs, the close frame. It alone holds the bytes
+//! that wait, counts them, and says whether a further request may be taken.
+//!
+//! Invariants:
+//! 1. Messages leave whole and in the order they became ready; while a large one is being sent in fragments, those behind
+//!    it wait.
+//! 2. What a connection holds is counted here: bytes not yet sent, pieces not yet framed, and what its requests under way
+//!    have reserved for themselves and for their replies. Over the window it admits no further request.
+//! 3. Behind a close frame nothing follows.
+
+use crate::core::message::{CoreIndex, StreamId};
+use crate::limits::{IDLE_BUFFER_BYTES, IN_FLIGHT_MAX, OUT_HIGH_BYTES, WINDOW_BYTES};
+use crate::wire::frame;
+use std::collections::VecDeque;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+/// One part of a reply that comes in pieces.
+pub struct Source {
+    /// The piece that is there and not yet sent.
+    pub ready: Option<Vec<u8>>,
+    /// Where the rest is to be had.
+    pub rest: Option<StreamAddress>,
+    /// A piece was asked for and has not come.
+    pub pulled: bool,
+}
+
+/// A stream, and the core that it is on.
+pub type StreamAddress = (CoreIndex, StreamId);
+
+/// A message on its way out.
+enum Outgoing {
+    Whole(Vec<u8>),
+    Pieces { sources: VecDeque<Source>, suffix: &'static [u8], started: bool },
+}
+
+/// How a connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// Not at all.
+    No,
+    /// With this code, once everything asked has been answered.
+    AfterReplies(u16, &'static str),
+    /// A close frame is in the buffer, or the peer is gone: nothing else is sent any more.
+    Sent,
+}
+
+/// What a request under way takes of its connection's window until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Bytes of the request, and about as many as its reply will have.
+    pub bytes: usize,
+    /// The connection's next request begins only when this one is answered.
+    pub alone: bool,
+}
+
+/// A reply being written at the end of the send buffer.
+pub struct Draft {
+    /// The buffer; what is to be sent is appended to it.
+    pub bytes: Vec<u8>,
+    start: usize,
+    header_bytes: usize,
+}
+
+impl Draft {
+    /// Where the payload begins.
+    pub fn payload_start(&self) -> usize {
+        self.start + self.header_bytes
+    }
+}
+
+/// The sending half of a connection.
+pub struct Outbox {
+    /// Bytes to send; those before `sent` are gone already.
+    out: Vec<u8>,
+    sent: usize,
+    queue: VecDeque<Outgoing>,
+    queued_bytes: usize,
+    in_flight: usize,
+    reserved_bytes: usize,
+    /// A request that is to be alone is under way.
+    alone: bool,
+    closing: Closing,
+}
+
+impl Outbox {
+    /// One that begins with these bytes, the end of the handshake.
+    pub fn new(opening: Vec<u8>) -> Outbox {
+        Outbox {
+            out: opening,
+            sent: 0,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            in_flight: 0,
+            reserved_bytes: 0,
+            alone: false,
+            closing: Closing::No,
+        }
+    }
+
+    /// The bytes to send next.
+    pub fn unsent(&self) -> &[u8] {
+        &self.out[self.sent..]
+    }
+
+    /// Whether anything waits to be sent.
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.out.len()
+    }
+
+    /// Whether a reply waits, in the buffer or before it.
+    pub fn is_backlogged(&self) -> bool {
+        self.has_unsent() || !self.queue.is_empty()
+    }
+
+    /// Bytes that this connection makes the server hold.
+    pub fn held_bytes(&self) -> usize {
+        self.out.capacity() + self.queued_bytes + self.reserved_bytes
+    }
+
+    /// Requests that have not been answered.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether a further request may be read and executed.
+    pub fn admits(&self) -> bool {
+        let unsent = self.out.len() - self.sent;
+        self.closing == Closing::No
+            && !self.alone
+            && self.in_flight < IN_FLIGHT_MAX
+            && unsent < OUT_HIGH_BYTES
+            && unsent + self.queued_bytes + self.reserved_bytes < WINDOW_BYTES
+    }
+
+    /// Whether the connection is ending: what else comes from the peer is not carried out.
+    pub fn is_closing(&self) -> bool {
+        self.closing != Closing::No
+    }
+
+    /// Whether the last bytes are on their way.
+    pub fn is_closed(&self) -> bool {
+        self.closing == Closing::Sent
+    }
+
+    /// Counts a request that is answered later.
+    pub fn begin(&mut self, reservation: Reservation) {
+        self.in_flight += 1;
+        self.reserved_bytes += reservation.bytes;
+        self.alone |= reservation.alone;
+    }
+
+    /// Counts its answer.
+    pub fn end(&mut self, reservation: Reservation) {
+        assert!(self.in_flight > 0 && self.reserved_bytes >= reservation.bytes);
+        self.in_flight -= 1;
+        self.reserved_bytes -= reservation.bytes;
+        // The parts of one request that goes to several cores are all alone, and nothing else is under way with them.
+        self.alone &= self.in_flight > 0;
+    }
+
+    /// Holds further requests back until those under way are answered.
+    pub fn be_alone(&mut self) {
+        self.alone = self.in_flight > 0;
+    }
+
+    /// Begins a reply right behind what waits to be sent, with room for the header of one that is `long` or not. None
+    /// while others wait before it: then it is to be sent whole.
+    pub fn draft(&mut self, long: bool) -> Option<Draft> {
+        if !self.queue.is_empty() || self.closing == Closing::Sent {
+            return None;
+        }
+        let header_bytes = frame::header_len(if long { 126 } else { 0 });
+        let mut bytes = std::mem::take(&mut self.out);
+        let start = bytes.len();
+        bytes.resize(start + header_bytes, 0);
+        Some(Draft { bytes, start, header_bytes })
+    }
+
+    /// Sends a reply that was begun.
+    pub fn send_draft(&mut self, mut draft: Draft) {
+        frame::patch_text_header(&mut draft.bytes, draft.start, draft.header_bytes);
+        self.out = draft.bytes;
+    }
+
+    /// Gives up a reply that was begun.
+    pub fn drop_draft(&mut self, mut draft: Draft) {
+        draft.bytes.truncate(draft.start);
+        self.out = draft.bytes;
+    }
+
+    /// Sends a whole message.
+    pub fn send(&mut self, payload: Vec<u8>) {
+        if self.closing == Closing::Sent {
+            return;
+        }
+        if self.queue.is_empty() {
+            frame::put_text(&mut self.out, &payload);
+        } else {
+            self.queued_bytes += payload.len();
+            self.queue.push_back(Outgoing::Whole(payload));
+        }
+    }
+
+    /// Sends a reply whose parts come in pieces, one source after the other. Gives back the streams to abandon, when the
+    /// connection is ending.
+    pub fn send_pieces(&mut self, sources: VecDeque<Source>, suffix: &'static [u8]) -> Vec<StreamAddress> {
+        if self.closing == Closing::Sent {
+            return sources.iter().filter_map(|source| source.rest).collect();
+        }
+        self.queued_bytes += sources.iter().filter_map(|s| s.ready.as_ref()).map(Vec::len).sum::<usize>();
+        self.queue.push_back(Outgoing::Pieces { sources, suffix, started: false });
+        Vec::new()
+    }
+
+    /// Takes a piece that was asked for; one that nobody waits for is dropped.
+    pub fn take_piece(&mut self, stream: StreamId, payload: Vec<u8>, last: bool) {
+        let Some(Outgoing::Pieces { sources, .. }) = self.queue.front_mut() else { return };
+        let Some(source) = sources.front_mut() else { return };
+        if source.rest.is_none_or(|(_, id)| id != stream) {
+            return;
+        }
+        self.queued_bytes += payload.len();
+        source.ready = Some(payload);
+        source.pulled = false;
+        if last {
+            source.rest = None;
+        }
+    }
+
+    /// Moves what is ready into the send buffer, as far as there is room, and says which piece to ask for.
+    pub fn pump(&mut self) -> Option<StreamAddress> {
+        while self.closing != Closing::Sent && self.out.len() - self.sent < OUT_HIGH_BYTES {
+            match self.queue.front_mut() {
+                None => {
+                    self.close_if_answered();
+                    return None;
+                }
+                Some(Outgoing::Whole(payload)) => {
+                    frame::put_text(&mut self.out, payload);
+                    self.queued_bytes -= payload.len();
+                    self.queue.pop_front();
+                }
+                Some(Outgoing::Pieces { sources, suffix, started }) => {
+                    let Some(source) = sources.front_mut() else {
+                        put_fragment(&mut self.out, started, true, suffix);
+                        self.queue.pop_front();
+                        continue;
+                    };
+                    if let Some(piece) = source.ready.take() {
+                        self.queued_bytes -= piece.len();
+                        put_fragment(&mut self.out, started, false, &piece);
+                    } else if let Some(rest) = source.rest {
+                        if source.pulled {
+                            return None;
+                        }
+                        source.pulled = true;
+                        return Some(rest);
+                    } else {
+                        sources.pop_front();
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Sends a ping.
+    pub fn ping(&mut self) {
+        if self.closing != Closing::Sent {
+            frame::put_ping(&mut self.out, b"");
+        }
+    }
+
+    /// Answers a ping; not when the connection is ending, since a peer that reads nothing could send any number of them.
+    pub fn pong(&mut self, payload: &[u8]) {
+        if self.closing == Closing::No {
+            frame::put_pong(&mut self.out, payload);
+        }
+    }
+
+    /// Ends the connection with this code after all that it asked has been answered.
+    pub fn close_after_replies(&mut self, code: u16, reason: &'static str) {
+        if self.closing == Closing::No {
+            self.closing = Closing::AfterReplies(code, reason);
+            self.close_if_answered();
+        }
+    }
+
+    fn close_if_answered(&mut self) {
+        if let Closing::AfterReplies(code, reason) = self.closing
+            && self.in_flight == 0
+            && self.queue.is_empty()
+        {
+            frame::put_close(&mut self.out, Some(code), reason);
+            self.closing = Closing::Sent;
+        }
+    }
+
+    /// Ends the connection at once; what is left of large replies is not sent. Gives back the streams to abandon.
+    pub fn close_now(&mut self, code: Option<u16>, reason: &str) -> Vec<StreamAddress> {
+        if self.closing == Closing::Sent {
+            return Vec::new();
+        }
+        frame::put_close(&mut self.out, code, reason);
+        self.closing = Closing::Sent;
+        self.drop_queue()
+    }
+
+    /// Ends it without a word, now that the socket is gone. Gives back the streams to abandon.
+    pub fn drop_all(&mut self) -> Vec<StreamAddress> {
+        self.closing = Closing::Sent;
+        (self.out, self.sent) = (Vec::new(), 0);
+        self.drop_queue()
+    }
+
+    fn drop_queue(&mut self) -> Vec<StreamAddress> {
+        self.queued_bytes = 0;
+        let mut abandoned = Vec::new();
+        for outgoing in self.queue.drain(..) {
+            if let Outgoing::Pieces { sources, .. } = outgoing {
+                abandoned.extend(sources.iter().filter_map(|source| source.rest));
+            }
+        }
+        abandoned
+    }
+
+    /// Notes that bytes have gone out, and gives memory back.
+    pub fn advance(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+            self.out.shrink_to(IDLE_BUFFER_BYTES);
+        } else if self.sent >= OUT_HIGH_BYTES {
+            self.out.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+}
+
+fn put_fragment(out: &mut Vec<u8>, started: &mut bool, last: bool, payload: &[u8]) {
+    if payload.is_empty() && !last {
+        return;
+    }
+    let opcode = OpCode::Data(if *started { Data::Continue } else { Data::Text });
+    *started = true;
+    frame::put_header(out, opcode, last, payload.len());
+    out.extend_from_slice(payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Reservation = Reservation { bytes: 0, alone: false };
+
+    fn source(ready: &[u8], rest: Option<u64>) -> Source {
+        Source { ready: Some(ready.to_vec()), rest: rest.map(|id| (0, StreamId(id))), pulled: false }
+    }
+
+    fn outbox() -> Outbox {
+        Outbox::new(Vec::new())
+    }
+
+    #[test]
+    fn a_large_reply_leaves_in_fragments_and_the_next_reply_waits_for_it() {
+        let mut outbox = outbox();
+        assert!(outbox.send_pieces([source(b"[1", Some(7)), source(b",3", None)].into(), b"]").is_empty());
+        assert!(outbox.draft(false).is_none());
+        outbox.send(b"next".to_vec());
+        assert_eq!(outbox.pump(), Some((0, StreamId(7))));
+        assert_eq!(outbox.pump(), None, "a piece is asked for once");
+        outbox.take_piece(StreamId(7), b",2".to_vec(), true);
+        assert_eq!(outbox.pump(), None);
+        let sent = b"\x01\x02[1\x00\x02,2\x00\x02,3\x80\x01]\x81\x04next";
+        assert_eq!(outbox.unsent(), sent);
+        outbox.take_piece(StreamId(7), b"late".to_vec(), true);
+        assert_eq!(outbox.pump(), None);
+        assert_eq!(outbox.unsent(), sent);
+    }
+
+    #[test]
+    fn a_draft_is_sent_or_leaves_nothing() {
+        let mut outbox = outbox();
+        for (long, payload) in [(false, vec![b'a'; 3]), (false, vec![b'b'; 200]), (true, vec![b'c'; 3])] {
+            let before = outbox.unsent().len();
+            let mut draft = outbox.draft(long).unwrap();
+            draft.bytes.extend_from_slice(&payload);
+            outbox.send_draft(draft);
+            let mut expected = Vec::new();
+            frame::put_text(&mut expected, &payload);
+            assert_eq!(outbox.unsent()[before..], expected);
+            let mut draft = outbox.draft(long).unwrap();
+            draft.bytes.push(b'x');
+            outbox.drop_draft(draft);
+            assert_eq!(outbox.unsent().len(), before + expected.len());
+        }
+    }
+
+    #[test]
+    fn nothing_is_pumped_above_the_high_mark() {
+        let mut outbox = outbox();
+        outbox.send(vec![b'x'; OUT_HIGH_BYTES]);
+        assert!(!outbox.admits());
+        assert!(outbox.send_pieces([source(b"1", Some(7))].into(), b"").is_empty());
+        assert_eq!(outbox.pump(), None);
+        outbox.advance(outbox.unsent().len());
+        assert_eq!(outbox.pump(), Some((0, StreamId(7))));
+        assert!(outbox.admits());
+    }
+
+    #[test]
+    fn the_window_bounds_what_is_in_flight() {
+        const BYTES: usize = 64 * 1024;
+        let large = Reservation { bytes: BYTES, alone: false };
+        let mut outbox = outbox();
+        for _ in 0..WINDOW_BYTES / BYTES {
+            assert!(outbox.admits());
+            outbox.begin(large);
+        }
+        assert!(!outbox.admits());
+        outbox.end(large);
+        assert!(outbox.admits());
+        for _ in 0..IN_FLIGHT_MAX {
+            outbox.begin(SMALL);
+        }
+        assert!(!outbox.admits());
+    }
+
+    #[test]
+    fn what_is_to_be_alone_holds_the_next_back() {
+        let mut outbox = outbox();
+        let alone = Reservation { bytes: 1, alone: true };
+        outbox.begin(alone);
+        outbox.begin(alone);
+        outbox.end(alone);
+        assert!(!outbox.admits(), "a part of it is still under way");
+        outbox.end(alone);
+        assert!(outbox.admits());
+    }
+
+    #[test]
+    fn a_close_waits_for_replies_and_nothing_follows_it() {
+        let mut outbox = outbox();
+        outbox.begin(SMALL);
+        outbox.close_after_replies(1008, "no");
+        assert!(!outbox.has_unsent());
+        outbox.pong(b"x");
+        assert!(!outbox.has_unsent(), "a peer that is on its way out gets no pongs");
+        outbox.end(SMALL);
+        outbox.send(b"r".to_vec());
+        assert_eq!(outbox.pump(), None);
+        assert_eq!(outbox.unsent(), b"\x81\x01r\x88\x04\x03\xf0no");
+        outbox.send(b"late".to_vec());
+        outbox.ping();
+        assert_eq!(outbox.unsent().len(), 9);
+    }
+
+    #[test]
+    fn closing_at_once_abandons_what_is_being_read() {
+        let mut outbox = outbox();
+        assert!(outbox.send_pieces([source(b"1", Some(7)), source(b"2", Some(8))].into(), b"").is_empty());
+        assert_eq!(outbox.close_now(Some(1002), ""), [(0, StreamId(7)), (0, StreamId(8))]);
+        assert_eq!(outbox.send_pieces([source(b"1", Some(9))].into(), b""), [(0, StreamId(9))]);
+    }
+}

@@ -1,0 +1,236 @@
+//! One core: its shard, connections, copy of the keys, mailbox and the work in progress.
+//!
+//! Rules of borrowing, which hold because one thread runs all of it:
+//! 1. No borrow of a cell lives across an await, and none across a call into another module of `serve`, but for the two
+//!    below.
+//! 2. A connection's task holds its own `Peer` borrowed while a message of it is carried out; so nothing that carries out
+//!    messages borrows peers, except to answer a mailbox message, which no task of a connection is in the middle of.
+//! 3. The shard is borrowed for one call into the engine.
+
+use crate::core::counters::Counters;
+use crate::core::gather::Gatherings;
+use crate::core::handover::{Handover, StorageOptions};
+use crate::core::key_changes::{KeyBarriers, KeyChanges};
+use crate::core::keys::KeyTable;
+use crate::core::mailbox::Mailbox;
+use crate::core::message::{CoreIndex, Message, PeerAddress};
+use crate::core::outbox::StreamAddress;
+use crate::core::peers::{Peers, SharedPeer};
+use crate::core::storage::Storage;
+use crate::core::streams::Streams;
+use crate::core::throttle::Throttle;
+use crate::core::turns::Turns;
+use crate::core::unfinished::Unfinished;
+use crate::limits::{PADDING_BYTES, READ_BYTES};
+use crate::options::ServerOptions;
+use crate::requests::decode::Decoder;
+use crate::requests::scope::Scope;
+use crossbeam_channel::Sender;
+use fluxion_engine::{Batch, Shard};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// A number on a cache line of its own, which one core writes and others read now and then.
+#[derive(Default)]
+#[repr(align(128))]
+pub struct Published(AtomicUsize);
+
+impl Published {
+    /// Publishes a new value.
+    pub fn set(&self, value: usize) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value, as of a moment ago.
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All that cores can reach of each other: their mailboxes, and counters that are touched seldom.
+pub struct Shared {
+    /// One a core.
+    pub mailboxes: Vec<Mailbox<Message>>,
+    /// Connections of all cores.
+    pub connection_count: Arc<AtomicUsize>,
+    /// Cores that still have connections to end.
+    pub active_cores: AtomicUsize,
+    /// Bytes that the connections of each core make the server hold.
+    pub held_bytes: Vec<Published>,
+    /// When the server began.
+    pub started_at: Instant,
+}
+
+impl Shared {
+    /// For so many cores.
+    pub fn new(core_count: usize) -> Shared {
+        Shared {
+            mailboxes: (0..core_count).map(|_| Mailbox::default()).collect(),
+            connection_count: Arc::default(),
+            active_cores: AtomicUsize::new(core_count),
+            held_bytes: (0..core_count).map(|_| Published::default()).collect(),
+            started_at: Instant::now(),
+        }
+    }
+
+    /// Leaves a message for a core and wakes it, from any thread.
+    pub fn send(&self, to: CoreIndex, message: Message) {
+        self.leave(to, message);
+        self.mailboxes[to].kick();
+    }
+
+    fn leave(&self, to: CoreIndex, message: Message) {
+        if message.is_urgent() {
+            self.mailboxes[to].push_urgent(message);
+        } else {
+            self.mailboxes[to].push(message);
+        }
+    }
+}
+
+/// What a core serves from its first moment on.
+pub struct Start {
+    /// The shard, filled.
+    pub shard: Shard,
+    /// When its changes are stored, and by whom.
+    pub writer: Option<(StorageOptions, Sender<Batch>)>,
+    /// The API keys besides the master key.
+    pub api_keys: Arc<[(String, Scope)]>,
+}
+
+/// One core.
+pub struct Core {
+    /// Its index, which is also its shard's.
+    pub index: CoreIndex,
+    /// The server's options.
+    pub options: Arc<ServerOptions>,
+    /// What it shares with the other cores.
+    pub shared: Arc<Shared>,
+    /// Its data.
+    pub shard: RefCell<Shard>,
+    /// How that is stored.
+    pub storage: Storage,
+    /// Its connections.
+    pub peers: Peers,
+    /// Handshakes under way.
+    pub handshakes: Cell<usize>,
+    /// Its copy of the API keys.
+    pub keys: RefCell<KeyTable>,
+    /// On core 0: changes of keys that not everybody has applied.
+    pub key_changes: RefCell<KeyChanges>,
+    /// Changes of keys that wait for requests under way.
+    pub key_barriers: RefCell<KeyBarriers>,
+    /// Replies whose parts are coming in.
+    pub gatherings: RefCell<Gatherings>,
+    /// Replies that are being made in pieces.
+    pub streams: RefCell<Streams>,
+    /// Changes that go on in steps.
+    pub unfinished: RefCell<Unfinished>,
+    /// Deleted data is being freed.
+    pub collecting: Cell<bool>,
+    /// Reads messages.
+    pub decoder: RefCell<Decoder>,
+    /// The receive buffer that all its connections share.
+    pub receive_buffer: RefCell<Vec<u8>>,
+    /// How its connections share it.
+    pub turns: Turns,
+    /// Counts what it does.
+    pub counters: Counters,
+    /// Keeps the lines about refused connections few.
+    pub refusal_lines: Throttle,
+    /// When it was told to end.
+    pub stopping_since: Cell<Option<Instant>>,
+    to_kick: Vec<Cell<bool>>,
+    to_wake: RefCell<Vec<SharedPeer>>,
+}
+
+impl Core {
+    /// A core without connections.
+    pub fn new(index: CoreIndex, options: Arc<ServerOptions>, shared: Arc<Shared>, start: Start) -> Core {
+        let core_count = shared.mailboxes.len();
+        let mut keys = KeyTable::new(&options.master_key);
+        start.api_keys.iter().for_each(|(secret, scope)| keys.restore(secret, *scope));
+        let mut shard = start.shard;
+        let handover = start.writer.map(|(options, sender)| Handover::new(options, sender, &mut shard));
+        Core {
+            index,
+            shard: RefCell::new(shard),
+            storage: Storage::new(core_count, handover),
+            peers: Peers::new(index, shared.connection_count.clone()),
+            handshakes: Cell::new(0),
+            keys: RefCell::new(keys),
+            key_changes: RefCell::default(),
+            key_barriers: RefCell::default(),
+            gatherings: RefCell::default(),
+            streams: RefCell::new(Streams::new(index)),
+            unfinished: RefCell::default(),
+            collecting: Cell::new(false),
+            decoder: RefCell::default(),
+            receive_buffer: RefCell::new(vec![0; READ_BYTES + PADDING_BYTES]),
+            turns: Turns::default(),
+            counters: Counters::default(),
+            refusal_lines: Throttle::default(),
+            stopping_since: Cell::new(None),
+            to_kick: vec![Cell::new(false); core_count],
+            to_wake: RefCell::default(),
+            options,
+            shared,
+        }
+    }
+
+    /// The number of cores, and so of shards.
+    pub fn core_count(&self) -> usize {
+        self.shared.mailboxes.len()
+    }
+
+    /// Whether the server is ending.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping_since.get().is_some()
+    }
+
+    /// Whether the server is ending and no core has a connection any more.
+    pub fn is_finished(&self) -> bool {
+        self.is_stopping() && self.shared.active_cores.load(Ordering::SeqCst) == 0
+    }
+
+    /// Leaves a message for a core, which `deliver` wakes.
+    pub fn post(&self, to: CoreIndex, message: Message) {
+        self.shared.leave(to, message);
+        self.to_kick[to].set(true);
+    }
+
+    /// Tells the owners of these streams that nobody waits for them.
+    pub fn abandon(&self, streams: impl IntoIterator<Item = StreamAddress>) {
+        for (core, stream) in streams {
+            self.post(core, Message::Abandon(stream));
+        }
+    }
+
+    /// The connection at an address, if it is still there.
+    pub fn peer(&self, address: PeerAddress) -> Option<SharedPeer> {
+        self.peers.get(address)
+    }
+
+    /// Has a connection woken by `deliver`.
+    pub fn wake_later(&self, peer: SharedPeer) {
+        let mut to_wake = self.to_wake.borrow_mut();
+        if !to_wake.last().is_some_and(|last| Rc::ptr_eq(last, &peer)) {
+            to_wake.push(peer);
+        }
+    }
+
+    /// Wakes the cores and connections that something was left for.
+    pub fn deliver(&self) {
+        for (mailbox, kick) in self.shared.mailboxes.iter().zip(&self.to_kick) {
+            if kick.replace(false) {
+                mailbox.kick();
+            }
+        }
+        for peer in self.to_wake.borrow_mut().drain(..) {
+            peer.borrow().wake();
+        }
+    }
+}

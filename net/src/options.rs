@@ -1,0 +1,27 @@
+//! How the server is to run.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The options of a server.
+pub struct ServerOptions {
+    /// Where to listen; port 0 takes any free one.
+    pub address: SocketAddr,
+    /// One core each, pinned to the CPU or not pinned.
+    pub cpus: Vec<Option<usize>>,
+    /// The time that an idle core looks for work before it sleeps; only for pinned cores.
+    pub spin: Duration,
+    /// The key that may do everything.
+    pub master_key: String,
+    /// Longest message taken from a client.
+    pub message_bytes_max: usize,
+    /// Most connections at a time, over all cores.
+    pub connections_max: usize,
+    /// Most bytes that all connections together may make the server hold: replies that wait, requests under way,
+    /// unfinished messages.
+    pub connection_bytes_max: usize,
+    /// Silence after which a connection is dropped; at half of it, it is pinged.
+    pub idle_timeout: Duration,
+    /// Take LTDB's authentication by first message.
+    pub legacy_auth: bool,
+}

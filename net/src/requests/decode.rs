@@ -1,0 +1,137 @@
+//! The data of a message to a typed request, once. The text of `data` is unescaped into a buffer, where simd-json parses
+//! it in place; tape and buffers are reused, so a message costs no allocation but the list of an insert's records.
+//!
+//! Two kinds of failure: what is no request at all (the connection ends), and a request that can't be carried out (a text
+//! that says why; the connection goes on).
+
+use crate::limits::{DECODER_NODES_MAX, PADDING_BYTES};
+use crate::requests::keys::KeyAction;
+use crate::requests::kind::Kind;
+use crate::requests::members::Said;
+use crate::requests::read;
+use crate::requests::scan::RawText;
+use crate::requests::tame::tame_numbers;
+use crate::requests::unescape::{BadEscape, unescape};
+use fluxion_engine::Request;
+use simd_json::{Buffers, Node, Tape};
+
+/// Why a message was not understood.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Misread {
+    /// It is no request.
+    NotARequest,
+    /// It can't be carried out, for this reason.
+    Wrong(String),
+}
+
+impl From<BadEscape> for Misread {
+    fn from(_: BadEscape) -> Misread {
+        Misread::NotARequest
+    }
+}
+
+/// Parses messages; one a core.
+#[derive(Default)]
+pub struct Decoder {
+    text: Vec<u8>,
+    /// The text once more, for a second try.
+    second_text: Vec<u8>,
+    parser: Parser,
+}
+
+struct Parser {
+    buffers: Buffers,
+    tape: Tape<'static>,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Parser { buffers: Buffers::new(4096), tape: Tape::null().reset() }
+    }
+}
+
+impl Decoder {
+    /// Reads the data of a request to the shards.
+    pub fn request(&mut self, kind: Kind, message: &[u8], data: &RawText) -> Result<Request<&str>, Misread> {
+        self.read(message, data, |nodes| read::read_request(kind, nodes))
+    }
+
+    /// Reads the data of a `keys` message.
+    pub fn key_action(&mut self, message: &[u8], data: &RawText) -> Result<KeyAction, Misread> {
+        self.read(message, data, read::read_key_action)
+    }
+
+    /// The text of the data itself.
+    pub fn text(&mut self, message: &[u8], data: &RawText) -> Result<&str, Misread> {
+        let len = fill(&mut self.text, message, data)?;
+        std::str::from_utf8(&self.text[..len]).map_err(|_| Misread::NotARequest)
+    }
+
+    /// Reads JSON that is in a buffer of the caller's, which has padding behind `len` bytes.
+    pub fn read_text<'t, T>(
+        &mut self,
+        text: &'t mut [u8],
+        len: usize,
+        read: impl FnOnce(&[Node<'t>]) -> Said<T>,
+    ) -> Said<T> {
+        self.parser.read(text, len, read).unwrap_or_else(|| Err(NOT_JSON.into()))
+    }
+
+    fn read<'d, T>(
+        &'d mut self,
+        message: &[u8],
+        data: &RawText,
+        read: impl Fn(&[Node<'d>]) -> Said<T>,
+    ) -> Result<T, Misread> {
+        let len = fill(&mut self.text, message, data)?;
+        let mut said = self.parser.read(&mut self.text, len, &read);
+        if said.is_none() {
+            let len = fill(&mut self.second_text, message, data)?;
+            if tame_numbers(&mut self.second_text[..len]) {
+                said = self.parser.read(&mut self.second_text, len, &read);
+            }
+        }
+        said.unwrap_or_else(|| Err(NOT_JSON.into())).map_err(Misread::Wrong)
+    }
+}
+
+/// Says of data that it is none.
+pub const NOT_JSON: &str = "\"data\" is not valid JSON";
+
+/// Puts the text that `data` means into a buffer, with padding behind it.
+fn fill(text: &mut Vec<u8>, message: &[u8], data: &RawText) -> Result<usize, Misread> {
+    text.clear();
+    let raw = &message[data.range.clone()];
+    if data.escaped {
+        unescape(raw, text)?;
+    } else {
+        text.extend_from_slice(raw);
+    }
+    let len = text.len();
+    text.resize(len + PADDING_BYTES, 0);
+    Ok(len)
+}
+
+impl Parser {
+    /// Parses `text[..len]` and hands the nodes to `read`; none if it is no JSON.
+    fn read<'t, T>(
+        &mut self,
+        text: &'t mut [u8],
+        len: usize,
+        read: impl FnOnce(&[Node<'t>]) -> Said<T>,
+    ) -> Option<Said<T>> {
+        debug_assert!(text.len() >= len + PADDING_BYTES);
+        let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let parsed = len > 0 && simd_json::fill_tape_padded(text, len, &mut self.buffers, &mut tape).is_ok();
+        let said = parsed.then(|| read(&tape.0));
+        self.tape = tape.reset();
+        if self.tape.0.capacity() > DECODER_NODES_MAX {
+            *self = Parser::default();
+        }
+        said
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,274 @@
+//! The members of one object, found in one pass over its nodes, and read as the kinds of value that requests have.
+//! Unknown members are ignored; one that is given twice counts the last time. An error says which member is wrong, with
+//! which value.
+
+use simd_json::{Node, StaticNode};
+
+/// A member that requests know.
+#[derive(Clone, Copy)]
+pub enum Field {
+    /// `col`
+    Col,
+    /// `collection`
+    Collection,
+    /// `doc`
+    Doc,
+    /// `key`
+    Key,
+    /// `ts`
+    Ts,
+    /// `data`
+    Data,
+    /// `from`
+    From,
+    /// `to`
+    To,
+    /// `fromTs`
+    FromTs,
+    /// `toTs`
+    ToTs,
+    /// `limit`
+    Limit,
+    /// `reverse`
+    Reverse,
+    /// `where`
+    Where,
+    /// `filter`
+    Filter,
+    /// `value`
+    Value,
+    /// `action`
+    Action,
+    /// `scope`
+    Scope,
+}
+const FIELD_COUNT: usize = Field::Scope as usize + 1;
+
+/// The member with this name, if requests know it.
+pub fn field(name: &str) -> Option<Field> {
+    Some(match name {
+        "col" => Field::Col,
+        "collection" => Field::Collection,
+        "doc" => Field::Doc,
+        "key" => Field::Key,
+        "ts" => Field::Ts,
+        "data" => Field::Data,
+        "from" => Field::From,
+        "to" => Field::To,
+        "fromTs" => Field::FromTs,
+        "toTs" => Field::ToTs,
+        "limit" => Field::Limit,
+        "reverse" => Field::Reverse,
+        "where" => Field::Where,
+        "filter" => Field::Filter,
+        "value" => Field::Value,
+        "action" => Field::Action,
+        "scope" => Field::Scope,
+        _ => return None,
+    })
+}
+
+impl Field {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::Col => "col",
+            Field::Collection => "collection",
+            Field::Doc => "doc",
+            Field::Key => "key",
+            Field::Ts => "ts",
+            Field::Data => "data",
+            Field::From => "from",
+            Field::To => "to",
+            Field::FromTs => "fromTs",
+            Field::ToTs => "toTs",
+            Field::Limit => "limit",
+            Field::Reverse => "reverse",
+            Field::Where => "where",
+            Field::Filter => "filter",
+            Field::Value => "value",
+            Field::Action => "action",
+            Field::Scope => "scope",
+        }
+    }
+}
+
+/// A value, or what is wrong with it.
+pub type Said<T> = Result<T, String>;
+
+/// Stands for numbers that no float holds (see `tame`).
+pub const BEYOND: f64 = 1e308;
+
+/// The members of one object.
+pub struct Members<'n, 'a>([Option<&'n Node<'a>>; FIELD_COUNT]);
+
+impl<'n, 'a> Members<'n, 'a> {
+    /// Reads the object that begins at `nodes[0]`.
+    pub fn read(nodes: &'n [Node<'a>]) -> Option<Self> {
+        let Some(Node::Object { len, .. }) = nodes.first() else { return None };
+        let mut members = [None; FIELD_COUNT];
+        let mut at = 1;
+        for _ in 0..*len {
+            let (Some(Node::String(name)), Some(value)) = (nodes.get(at), nodes.get(at + 1)) else {
+                return None;
+            };
+            if let Some(field) = field(name) {
+                members[field as usize] = Some(value);
+            }
+            at += 1 + size(value);
+        }
+        Some(Members(members))
+    }
+
+    /// A member's value; `null` is as if absent.
+    pub fn get(&self, field: Field) -> Option<&'n Node<'a>> {
+        self.0[field as usize].filter(|node| !matches!(node, Node::Static(StaticNode::Null)))
+    }
+
+    /// A text, if it is there.
+    pub fn text(&self, field: Field) -> Said<Option<&'a str>> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(Node::String(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("\"{}\" must be a text, not {}", field.name(), describe(other))),
+        }
+    }
+
+    /// A text that must be there; it may be empty.
+    pub fn required_text(&self, field: Field) -> Said<&'a str> {
+        self.text(field)?.ok_or_else(|| missing(field))
+    }
+
+    /// A text, if it is there and not empty, which clients send where they mean none.
+    pub fn given_text(&self, field: Field) -> Said<Option<&'a str>> {
+        Ok(self.text(field)?.filter(|text| !text.is_empty()))
+    }
+
+    /// The name of a collection, in its present or its older member.
+    pub fn collection(&self) -> Said<&'a str> {
+        not_empty(self.either(Field::Col, Field::Collection)?, Field::Col)
+    }
+
+    /// The same, if it is there; empty counts as absent.
+    pub fn optional_collection(&self) -> Said<Option<&'a str>> {
+        Ok(self.either(Field::Col, Field::Collection)?.filter(|name| !name.is_empty()))
+    }
+
+    /// The name of a document, in its present or its older member.
+    pub fn document(&self) -> Said<&'a str> {
+        not_empty(self.either(Field::Doc, Field::Key)?, Field::Doc)
+    }
+
+    /// The same, if it is there; empty counts as absent.
+    pub fn optional_document(&self) -> Said<Option<&'a str>> {
+        Ok(self.either(Field::Doc, Field::Key)?.filter(|name| !name.is_empty()))
+    }
+
+    fn either(&self, field: Field, older: Field) -> Said<Option<&'a str>> {
+        match self.text(field)? {
+            None => self.text(older),
+            found => Ok(found),
+        }
+    }
+
+    /// A 64-bit integer, if it is there.
+    pub fn integer(&self, field: Field) -> Said<Option<i64>> {
+        let said = self.get(field).map(integer).transpose();
+        said.map_err(|wrong| format!("\"{}\" {wrong}", field.name()))
+    }
+
+    /// A 64-bit integer that must be there.
+    pub fn required_integer(&self, field: Field) -> Said<i64> {
+        self.integer(field)?.ok_or_else(|| missing(field))
+    }
+
+    /// A truth value, false if it is not there.
+    pub fn flag(&self, field: Field) -> Said<bool> {
+        match self.get(field) {
+            None => Ok(false),
+            Some(Node::Static(StaticNode::Bool(flag))) => Ok(*flag),
+            Some(node) => match integer(node) {
+                Ok(0) => Ok(false),
+                Ok(1) => Ok(true),
+                _ => {
+                    let shown = describe(node);
+                    Err(format!("\"{}\" must be true, false, 0 or 1, not {shown}", field.name()))
+                }
+            },
+        }
+    }
+}
+
+/// The number of nodes that a value takes on the tape.
+pub fn size(node: &Node<'_>) -> usize {
+    match node {
+        Node::Object { count, .. } | Node::Array { count, .. } => 1 + count,
+        _ => 1,
+    }
+}
+
+fn missing(field: Field) -> String {
+    format!("\"{}\" is missing", field.name())
+}
+
+fn not_empty(text: Option<&str>, field: Field) -> Said<&str> {
+    match text {
+        None => Err(missing(field)),
+        Some("") => Err(format!("\"{}\" must not be empty", field.name())),
+        Some(text) => Ok(text),
+    }
+}
+
+/// A value as an error shows it.
+fn describe(node: &Node<'_>) -> String {
+    match node {
+        Node::String(text) => format!("the text \"{}\"", shorten(text)),
+        Node::Object { .. } => "an object".into(),
+        Node::Array { .. } => "an array".into(),
+        Node::Static(StaticNode::F64(number)) if number.abs() >= BEYOND => "a number far beyond that".into(),
+        Node::Static(value) => value.to_string(),
+    }
+}
+
+/// The beginning of a client's text, for an error.
+fn shorten(text: &str) -> &str {
+    let end = text.char_indices().nth(40).map_or(text.len(), |(at, _)| at);
+    &text[..end]
+}
+
+/// A 64-bit integer: a number or a text that is one, cut off towards zero.
+fn integer(node: &Node<'_>) -> Said<i64> {
+    let number = match node {
+        Node::Static(StaticNode::I64(number)) => Some(*number),
+        Node::Static(StaticNode::U64(number)) => i64::try_from(*number).ok(),
+        Node::Static(StaticNode::F64(number)) => whole(*number),
+        Node::String(text) => whole_of_text(text),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("must be a 64-bit integer, not {}", describe(node)))
+}
+
+/// The integer that is left when the fraction is cut off, if it has 64 bits.
+fn whole(number: f64) -> Option<i64> {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    let number = number.trunc();
+    (-TWO_TO_63..TWO_TO_63).contains(&number).then_some(number as i64)
+}
+
+/// The same of a text that is a number as JSON writes them.
+fn whole_of_text(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+    if !is_number {
+        return None;
+    }
+    // Without an exponent the fraction is cut off the text, so that no digit of a long number is lost.
+    match text.split_once('.') {
+        None if !text.contains(['e', 'E']) => text.parse().ok(),
+        Some((integer, fraction)) if fraction.bytes().all(|byte| byte.is_ascii_digit()) => {
+            integer.parse().ok().filter(|_| !fraction.is_empty())
+        }
+        _ => text.parse().ok().and_then(whole),
+    }
+}

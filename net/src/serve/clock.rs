@@ -1,0 +1,80 @@
+//! What time does to connections: silence, stalls, closes that nobody answers, the end of the server.
+
+use crate::core::counters::Refusal;
+use crate::core::peers::Peer;
+use crate::core::state::Core;
+use crate::limits::{CLOSE_STALL_TIMEOUT, CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, STOP_TIMEOUT};
+use crate::serve::flush::flush;
+use crate::serve::memory;
+use std::time::{Duration, Instant};
+use tracing::debug;
+
+/// Looks after the clocks of all connections.
+pub fn sweep(core: &Core, now: Instant) {
+    let overdue = core.stopping_since.get().is_some_and(|since| now - since > STOP_TIMEOUT);
+    for shared in core.peers.all() {
+        let peer = &mut *shared.borrow_mut();
+        if sweep_one(core, peer, now, overdue) {
+            peer.wake();
+        }
+    }
+    memory::check(core);
+    flush(core);
+}
+
+/// Ends every connection when it has been answered.
+pub fn stop(core: &Core) {
+    if core.is_stopping() {
+        return;
+    }
+    core.stopping_since.set(Some(Instant::now()));
+    for shared in core.peers.all() {
+        shared.borrow_mut().outbox.close_after_replies(1001, "the server is stopping");
+        core.wake_later(shared);
+    }
+}
+
+/// Looks after one connection; true if its task has something to do.
+fn sweep_one(core: &Core, peer: &mut Peer, now: Instant, overdue: bool) -> bool {
+    if peer.signs_seen != peer.signs_of_life {
+        peer.signs_seen = peer.signs_of_life;
+        peer.active_at = now;
+        peer.pinged = false;
+    }
+    let idle = core.options.idle_timeout;
+    let silent = now.saturating_duration_since(peer.active_at);
+    let age = now.saturating_duration_since(peer.identity.since);
+    if overdue {
+        peer.dead = true;
+    } else if peer.outbox.is_closing() {
+        let closing = now.saturating_duration_since(*peer.closing_since.get_or_insert(now));
+        if !is_stuck(peer, closing.min(silent), closing) {
+            return false;
+        }
+        debug!(ip = %peer.identity.ip, "dropped: it was to be closed, and takes nothing");
+        peer.dead = true;
+    } else if peer.writes && core.storage.holds_writers_back() {
+        // It is this core that doesn't listen.
+        return false;
+    } else if silent > idle {
+        debug!(ip = %peer.identity.ip, "dropped: silent for too long");
+        core.counters.refusal(Refusal::Silence);
+        peer.dead = true;
+    } else if peer.identity.key.is_none() && age > HANDSHAKE_TIMEOUT {
+        core.abandon(peer.outbox.close_now(Some(1008), "no authentication message came"));
+    } else if silent > idle / 2 && !peer.pinged {
+        peer.pinged = true;
+        peer.outbox.ping();
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Whether a connection that is ending has had the time that it gets.
+fn is_stuck(peer: &Peer, stalled: Duration, closing: Duration) -> bool {
+    if peer.outbox.is_backlogged() && !peer.outbox.is_closed() {
+        return peer.outbox.has_unsent() && stalled > CLOSE_STALL_TIMEOUT;
+    }
+    peer.outbox.is_closed() && closing > CLOSE_TIMEOUT
+}

@@ -1,0 +1,12 @@
+//! The end of a burst of work on a core.
+
+use crate::core::state::Core;
+use crate::serve::{memory, storage};
+
+/// Hands changes over, looks after memory, and wakes the cores and connections that something was left for. Once after
+/// each burst.
+pub fn flush(core: &Core) {
+    storage::tend(core);
+    memory::watch(core);
+    core.deliver();
+}

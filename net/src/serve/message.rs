@@ -1,0 +1,151 @@
+//! One message of a client: what it is, whether it is allowed, and who carries it out.
+
+use crate::core::counters::Refusal;
+use crate::core::message::{Message, Question};
+use crate::core::peers::Peer;
+use crate::core::state::Core;
+use crate::core::turns::Turn;
+use crate::limits::{LONG_DATA_BYTES, SMALL_REPLY_BYTES};
+use crate::requests::decode::Misread;
+use crate::requests::envelope::{Envelope, read_envelope};
+use crate::requests::kind::{Kind, Target};
+use crate::requests::long::{LongRecords, read_long_object};
+use crate::serve::{replies, route, tell};
+use crate::wire::reply;
+use fluxion_engine::{Request, ShardId, shard_of};
+
+const NOT_A_REQUEST: &str = "not a request: an object with id, type and data is expected";
+
+/// A message whose data is being read in steps.
+pub struct LongMessage {
+    /// The request's id.
+    pub id: Box<str>,
+    /// Its data.
+    pub records: LongRecords,
+}
+
+/// Carries a message out, or sends it on; answers at once what can be. Gives the message back where it is to be read in
+/// steps.
+pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Option<LongMessage> {
+    let Ok(envelope) = read_envelope(message) else {
+        refuse(core, peer);
+        return None;
+    };
+    core.counters.request(envelope.kind);
+    if peer.identity.key.is_none() {
+        authenticate(core, peer, message, &envelope);
+        return None;
+    }
+    let facts = envelope.kind.facts();
+    if peer.identity.scope < facts.needs {
+        core.counters.refusal(Refusal::Permission);
+        let wrong = match facts.target {
+            Target::KeyOwner => "only the master key may manage API keys",
+            Target::Shards | Target::EveryCore | Target::Nobody => "permission denied",
+        };
+        replies::refuse(core, peer, &envelope.id, wrong);
+        return None;
+    }
+    let taken = match facts.target {
+        Target::Shards => {
+            let long = take_request(core, peer, message, &envelope);
+            if facts.cost_varies {
+                turn.look();
+            }
+            return long;
+        }
+        Target::EveryCore => {
+            let question = if envelope.kind == Kind::Stats { Question::Stats } else { Question::Connections };
+            tell::ask_all(core, peer, &envelope.id, question);
+            Ok(())
+        }
+        Target::KeyOwner => manage_keys(core, peer, message, &envelope),
+        Target::Nobody if envelope.kind == Kind::Auth => {
+            Err(Misread::Wrong("auth messages are not supported; use the api-key query parameter".to_owned()))
+        }
+        Target::Nobody => Err(Misread::Wrong("unknown message type".to_owned())),
+    };
+    answer_misread(core, peer, &envelope.id, taken);
+    None
+}
+
+/// Carries out a message that has been read in steps.
+pub fn take_long(core: &Core, peer: &mut Peer, long: LongMessage, read: Result<route::Packets, Misread>) {
+    match read {
+        Ok(packets) => route::send_packets(core, peer, &long.id, packets),
+        Err(misread) => answer_misread(core, peer, &long.id, Err(misread)),
+    }
+}
+
+fn take_request(
+    core: &Core,
+    peer: &mut Peer,
+    message: &[u8],
+    envelope: &Envelope<'_>,
+) -> Option<LongMessage> {
+    let Envelope { id, kind, data } = envelope;
+    if *kind == Kind::Collections {
+        // Its data is not looked at.
+        route::send(core, peer, id, &Request::Collections);
+        return None;
+    }
+    if data.range.len() <= LONG_DATA_BYTES {
+        let mut decoder = core.decoder.borrow_mut();
+        let read = decoder.request(*kind, message, data);
+        let taken = read.map(|request| route::send(core, peer, id, &request));
+        answer_misread(core, peer, id, taken);
+        return None;
+    }
+    if matches!(kind, Kind::Insert | Kind::DeleteRecords) {
+        // A copy of its own, so that the buffer that the message came in is free.
+        let raw = message[data.range.clone()].to_vec();
+        let records = LongRecords::new(*kind, raw, core.core_count(), |name, count| {
+            let ShardId(index) = shard_of(name, count);
+            index
+        });
+        return Some(LongMessage { id: id.as_ref().into(), records });
+    }
+    let mut texts = Vec::new();
+    let read = read_long_object(*kind, message, data, &mut texts);
+    let taken = read.map(|request| route::send(core, peer, id, &request));
+    answer_misread(core, peer, id, taken);
+    None
+}
+
+fn manage_keys(core: &Core, peer: &mut Peer, message: &[u8], envelope: &Envelope<'_>) -> Result<(), Misread> {
+    let action = core.decoder.borrow_mut().key_action(message, &envelope.data)?;
+    let ticket = replies::begin(peer, None, SMALL_REPLY_BYTES + message.len(), true);
+    core.post(0, Message::ManageKeys { ticket, id: envelope.id.as_ref().into(), action });
+    Ok(())
+}
+
+fn answer_misread(core: &Core, peer: &mut Peer, id: &str, taken: Result<(), Misread>) {
+    match taken {
+        Ok(()) => {}
+        Err(Misread::NotARequest) => refuse(core, peer),
+        Err(Misread::Wrong(wrong)) => replies::refuse(core, peer, id, &wrong),
+    }
+}
+
+fn refuse(core: &Core, peer: &mut Peer) {
+    core.counters.refusal(Refusal::NotARequest);
+    peer.outbox.close_after_replies(1008, NOT_A_REQUEST);
+}
+
+/// The first message under `--legacy-auth`.
+fn authenticate(core: &Core, peer: &mut Peer, message: &[u8], envelope: &Envelope<'_>) {
+    let mut decoder = core.decoder.borrow_mut();
+    let secret = decoder.text(message, &envelope.data).unwrap_or_default();
+    let keys = core.keys.borrow();
+    match keys.find(secret) {
+        Some(key) if envelope.kind == Kind::Auth => {
+            peer.identity.key = Some(key.id);
+            peer.identity.scope = key.scope;
+            peer.outbox.send(reply::done(&envelope.id));
+        }
+        _ => {
+            core.counters.refusal(Refusal::Key);
+            peer.outbox.close_after_replies(1008, "the first message must carry a known API key");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The top floor: a core's thread from its start to its end, and the whole of them.
+
+mod dispatch;
+mod run;
+pub mod start;

@@ -1,0 +1,80 @@
+//! One core from its first connection to its last: accepting, the passing of time, and the order of the end. Every core
+//! stops accepting and answers what is in flight, closes its connections, and goes on serving the other cores' messages
+//! until none has a connection; then it has stored what is left.
+
+use crate::connection;
+use crate::core::message::Message;
+use crate::core::state::Core;
+use crate::limits::ACCEPT_PAUSE;
+use crate::serve::{clock, storage};
+use crate::server::dispatch::carry_out_messages;
+use glommio::net::TcpListener;
+use glommio::timer::Timer;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tracing::{debug, warn};
+
+/// Serves until the server ends.
+pub async fn run(core: Rc<Core>, listener: TcpListener) {
+    let accepting = glommio::spawn_local(accept(core.clone(), listener));
+    glommio::spawn_local(keep_time(core.clone())).detach();
+    let pacing = core.clone();
+    glommio::spawn_local(async move { storage::pace(&pacing).await }).detach();
+    carry_out_messages(&core, Core::is_stopping).await;
+    glommio::spawn_local(end(core.clone(), accepting)).detach();
+    carry_out_messages(&core, Core::is_finished).await;
+    // Only now can no core change this shard any more.
+    storage::begin_last_flush(&core);
+    if !storage::last_flush_is_over(&core) {
+        carry_out_messages(&core, storage::last_flush_is_over).await;
+    }
+    storage::close(&core);
+    core.shared.mailboxes[core.index].close();
+}
+
+/// Takes connections until it is cancelled.
+async fn accept(core: Rc<Core>, listener: TcpListener) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                warn!(core = core.index, %error, "accept failed");
+                Timer::new(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(peer) = stream.peer_addr() else { continue };
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%peer, %error, "can't set TCP_NODELAY");
+        }
+        glommio::spawn_local(connection::serve(core.clone(), stream, peer.ip().to_canonical())).detach();
+    }
+}
+
+/// Sweeps the connections as time passes.
+async fn keep_time(core: Rc<Core>) {
+    const TICK_MIN: Duration = Duration::from_millis(20);
+    const TICK_MAX: Duration = Duration::from_secs(1);
+    let idle = core.options.idle_timeout;
+    let shortest = core.storage.flush_interval().map_or(idle, |flush| flush.min(idle));
+    let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
+    loop {
+        Timer::new(tick).await;
+        clock::sweep(&core, Instant::now());
+    }
+}
+
+/// Stops accepting, waits for the last connection, and counts the core out.
+async fn end(core: Rc<Core>, accepting: glommio::Task<()>) {
+    const TICK: Duration = Duration::from_millis(10);
+    accepting.cancel().await;
+    while core.peers.count() > 0 {
+        clock::sweep(&core, Instant::now());
+        Timer::new(TICK).await;
+    }
+    core.shared.active_cores.fetch_sub(1, Ordering::SeqCst);
+    for index in 0..core.core_count() {
+        core.shared.send(index, Message::CoreDone);
+    }
+}

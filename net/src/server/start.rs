@@ -1,0 +1,266 @@
+//! The start of the server, in a straight line: the cores' threads fill their shards, then the writers are started by
+//! whoever has them, then the cores listen. And its end, asked for from any thread.
+
+use crate::core::handover::StorageOptions;
+use crate::core::message::{CoreIndex, Message};
+use crate::core::state::{Core, Shared, Start};
+use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH};
+use crate::options::ServerOptions;
+use crate::requests::scope::Scope;
+use crate::server::run::run;
+use crossbeam_channel::Sender;
+use fluxion_engine::{Batch, Shard};
+use glommio::net::TcpListener;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// Fills a shard with what was stored, on the core's own thread.
+pub type Loader = Box<dyn FnOnce(&mut Shard) -> Result<(), String> + Send>;
+
+/// How data outlives the server.
+pub struct Persistence {
+    /// When changes are stored.
+    pub options: StorageOptions,
+    /// What takes the changes of each core.
+    pub writers: Vec<Sender<Batch>>,
+    /// The API keys that were stored.
+    pub api_keys: Vec<(String, Scope)>,
+}
+
+/// The reasons for which a server does not start, or does not end well.
+#[derive(Debug)]
+pub enum ServerError {
+    /// The address can't be listened on.
+    Listen(SocketAddr, String),
+    /// A core's thread could not be started or has failed.
+    Core(usize, String),
+    /// The data of a shard can't be read.
+    Load(String),
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerError::Listen(address, why) => write!(f, "can't listen on {address}: {why}"),
+            ServerError::Core(index, why) => write!(f, "core {index} failed: {why}"),
+            ServerError::Load(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// Answers a core on behalf of its writer, from any thread.
+#[derive(Clone)]
+pub struct Reporter {
+    shared: Arc<Shared>,
+    core: CoreIndex,
+}
+
+impl Reporter {
+    /// The batch is stored.
+    pub fn committed(&self) {
+        self.shared.send(self.core, Message::Committed);
+    }
+
+    /// The batch could not be stored; it is kept, and will be tried again.
+    pub fn failed(&self, why: String) {
+        self.shared.send(self.core, Message::CommitFailed(why.into()));
+    }
+}
+
+/// Ends a server, from any thread.
+#[derive(Clone)]
+pub struct Stopper(Arc<Shared>);
+
+impl Stopper {
+    /// Has every core answer what is in flight, close its connections and end.
+    pub fn stop(&self) {
+        for index in 0..self.0.mailboxes.len() {
+            self.0.send(index, Message::Stop);
+        }
+    }
+}
+
+/// A server whose shards are filled, and which does not listen yet. Dropped, it ends.
+pub struct LoadedServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    cores: Vec<StartingCore>,
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    threads: Vec<ExecutorJoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts the cores, each of which fills its shard; without loaders they are empty.
+    pub fn load(options: ServerOptions, loaders: Vec<Loader>) -> Result<LoadedServer, ServerError> {
+        let core_count = options.cpus.len();
+        assert!(loaders.is_empty() || loaders.len() == core_count);
+        let shared = Arc::new(Shared::new(core_count));
+        let address = options.address;
+        let options = Arc::new(options);
+        let loaders = loaders.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let cores = (0..core_count).zip(loaders);
+        let cores =
+            cores.map(|(index, load)| StartingCore::spawn(index, load, options.clone(), shared.clone()));
+        let cores = cores.collect::<Result<Vec<_>, _>>()?;
+        for core in &cores {
+            core.wait_until_loaded()?;
+        }
+        Ok(LoadedServer { address, shared, cores })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its end, for whoever asks for it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.shared.clone())
+    }
+
+    /// Waits until it has ended.
+    pub fn join(self) -> Result<(), ServerError> {
+        for (index, thread) in self.threads.into_iter().enumerate() {
+            thread.join().map_err(|error| ServerError::Core(index, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl LoadedServer {
+    /// What the writers are to answer, one a core.
+    pub fn reporters(&self) -> Vec<Reporter> {
+        (0..self.cores.len()).map(|core| Reporter { shared: self.shared.clone(), core }).collect()
+    }
+
+    /// Starts listening. Without `persistence` data lives in memory only.
+    pub fn serve(self, persistence: Option<Persistence>) -> Result<Server, ServerError> {
+        let core_count = self.cores.len();
+        let mut server = Server { address: self.address, shared: self.shared, threads: Vec::new() };
+        for (index, (core, start)) in self.cores.into_iter().zip(starts(persistence, core_count)).enumerate()
+        {
+            // The first core finds the port when it is 0; the others join it there.
+            match core.listen(server.address, start) {
+                Ok((thread, address)) => {
+                    server.address = address;
+                    server.threads.push(thread);
+                }
+                Err(error) => {
+                    server.shared.active_cores.fetch_sub(core_count - index, Ordering::SeqCst);
+                    server.stopper().stop();
+                    let _ = server.join();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(server)
+    }
+}
+
+/// glommio 0.9 may put a core to sleep with tasks ready to run when its preemption timer fires just before
+/// they would have: seen as stalls of up to a second. So the timer is as good as off, and every long-running
+/// task takes turns by itself: see `core::turns`.
+const PREEMPT_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// What a core is given, beside its shard, to begin with.
+struct Storing {
+    writer: Option<(StorageOptions, Sender<Batch>)>,
+    api_keys: Arc<[(String, Scope)]>,
+}
+
+fn starts(persistence: Option<Persistence>, core_count: usize) -> Vec<Storing> {
+    let Some(Persistence { options, writers, api_keys }) = persistence else {
+        return (0..core_count).map(|_| Storing { writer: None, api_keys: Arc::default() }).collect();
+    };
+    assert_eq!(writers.len(), core_count);
+    let api_keys: Arc<[_]> = api_keys.into();
+    let start = |sender| Storing { writer: Some((options, sender)), api_keys: api_keys.clone() };
+    writers.into_iter().map(start).collect()
+}
+
+/// A core whose thread has been started. Dropped before it listens, it ends by itself.
+struct StartingCore {
+    index: CoreIndex,
+    thread: ExecutorJoinHandle<()>,
+    loaded: mpsc::Receiver<Result<(), ServerError>>,
+    go: mpsc::Sender<(SocketAddr, Storing)>,
+    listening: mpsc::Receiver<Result<SocketAddr, ServerError>>,
+}
+
+impl StartingCore {
+    fn spawn(
+        index: CoreIndex,
+        load: Option<Loader>,
+        options: Arc<ServerOptions>,
+        shared: Arc<Shared>,
+    ) -> Result<StartingCore, ServerError> {
+        let (report_loaded, loaded) = mpsc::channel();
+        let (go, going) = mpsc::channel();
+        let (report_listening, listening) = mpsc::channel();
+        let builder = executor(index, &options);
+        let begin = move || async move {
+            let mut shard = Shard::new();
+            if let Err(why) = load.map_or(Ok(()), |load| load(&mut shard)) {
+                return drop(report_loaded.send(Err(ServerError::Load(why))));
+            }
+            let _ = report_loaded.send(Ok(()));
+            // Nothing else runs on this thread yet, so it may wait; the sender is gone if another core failed.
+            let Ok((address, Storing { writer, api_keys })) = going.recv() else { return };
+            let start = Start { shard, writer, api_keys };
+            match TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
+                Ok((address, listener)) => {
+                    let _ = report_listening.send(Ok(address));
+                    run(Rc::new(Core::new(index, options, shared, start)), listener).await;
+                }
+                Err(error) => {
+                    let _ = report_listening.send(Err(ServerError::Listen(address, error.to_string())));
+                }
+            }
+        };
+        let thread = builder.spawn(begin).map_err(|error| ServerError::Core(index, error.to_string()))?;
+        Ok(StartingCore { index, thread, loaded, go, listening })
+    }
+
+    fn wait_until_loaded(&self) -> Result<(), ServerError> {
+        self.loaded.recv().unwrap_or_else(|_| Err(self.ended()))
+    }
+
+    fn listen(
+        self,
+        address: SocketAddr,
+        start: Storing,
+    ) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
+        let _ = self.go.send((address, start));
+        let address = self.listening.recv().unwrap_or_else(|_| Err(self.ended()))?;
+        Ok((self.thread, address))
+    }
+
+    fn ended(&self) -> ServerError {
+        ServerError::Core(self.index, "its thread ended while starting".into())
+    }
+}
+
+fn executor(index: CoreIndex, options: &ServerOptions) -> LocalExecutorBuilder {
+    let placement = options.cpus[index].map_or(Placement::Unbound, Placement::Fixed);
+    let builder = LocalExecutorBuilder::new(placement)
+        .name(&format!("core-{index}"))
+        .io_memory(IO_MEMORY_BYTES)
+        .ring_depth(RING_DEPTH)
+        .preempt_timer(PREEMPT_INTERVAL);
+    if options.cpus[index].is_some() && !options.spin.is_zero() {
+        return builder.spin_before_park(options.spin);
+    }
+    builder
+}

@@ -1,0 +1,6 @@
+//! The floor of bytes: HTTP heads, the upgrade, WebSocket frames. Knows neither cores nor requests.
+
+pub mod frame;
+pub mod handshake;
+pub mod http;
+pub mod reply;
