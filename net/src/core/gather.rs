@@ -1,7 +1,8 @@
 //! Requests that go to every core: the parts are collected here, and the reply is made when all are there.
 //! One table a core; an entry lives until its last part has come, also when its connection is gone by then.
 
-use crate::core::outbox::{Reservation, Source, StreamAddress};
+use crate::core::outbox::Source;
+use crate::core::ticket::{Reservation, StreamAddress};
 use crate::wire::reply;
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -128,7 +129,7 @@ impl Gathering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::message::StreamId;
+    use crate::core::ticket::StreamId;
 
     fn part(payload: &[u8]) -> Part {
         Part { payload: payload.to_vec(), rest: None, reservation: Reservation { bytes: 1, alone: false } }

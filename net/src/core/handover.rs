@@ -10,7 +10,7 @@
 //!    again little by little, and not all at once when it is stored.
 //! 4. At the end the core hands over what is left, waits for the answer, and drops the sender: that ends the writer.
 
-use crate::core::message::Ticket;
+use crate::core::ticket::Ticket;
 use crossbeam_channel::Sender;
 use fluxion_engine::{Batch, ReaderId, Shard, SyncMode};
 use std::collections::VecDeque;
@@ -239,8 +239,7 @@ pub struct StorageState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::message::PeerAddress;
-    use crate::core::outbox::Reservation;
+    use crate::core::ticket::{PeerAddress, Reservation};
     use crossbeam_channel::{Receiver, unbounded};
     use fluxion_engine::Request;
 

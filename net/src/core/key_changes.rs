@@ -1,7 +1,7 @@
 //! Changes of API keys on their way through the cores: on core 0 what each still waits for before it is answered, and on
 //! every core the requests under way that it waits for.
 
-use crate::core::message::{PeerAddress, Ticket};
+use crate::core::ticket::{PeerAddress, Ticket};
 use hashbrown::HashMap;
 
 /// A change that is not answered yet.
@@ -79,7 +79,7 @@ impl KeyBarriers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::outbox::Reservation;
+    use crate::core::ticket::Reservation;
 
     fn address(slot: u32) -> PeerAddress {
         PeerAddress { core: 0, slot, generation: 1 }

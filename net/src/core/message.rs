@@ -3,39 +3,10 @@
 
 use crate::core::handover::StorageState;
 use crate::core::keys::KeyChange;
-use crate::core::outbox::{Reservation, StreamAddress};
+use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress, StreamId, Ticket};
 use crate::requests::keys::KeyAction;
 use fluxion_engine::Packet;
 use std::sync::Arc;
-
-/// The index of a core, which is also its shard's.
-pub type CoreIndex = usize;
-
-/// A connection: where it lives, and which of the connections that ever used the slot it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddress {
-    /// The core that serves it.
-    pub core: CoreIndex,
-    /// Its place in that core's list.
-    pub slot: u32,
-    /// Distinguishes it from earlier users of the slot.
-    pub generation: u32,
-}
-
-/// Comes back with a reply, so that its home core knows what it was for.
-#[derive(Clone, Copy, Debug)]
-pub struct Ticket {
-    /// The connection that asked.
-    pub peer: PeerAddress,
-    /// The gathering that the reply is a part of, if any.
-    pub gather: Option<u32>,
-    /// What is free again of the connection's window when the reply is there.
-    pub reservation: Reservation,
-}
-
-/// A reply that is being made in pieces, on the core that owns the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StreamId(pub u64);
 
 /// Asks a core to tell of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,5 +15,6 @@ pub mod state;
 pub mod storage;
 pub mod streams;
 pub mod throttle;
+pub mod ticket;
 pub mod turns;
 pub mod unfinished;

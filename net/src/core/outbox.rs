@@ -8,7 +8,7 @@
 //!    have reserved for themselves and for their replies. Over the window it admits no further request.
 //! 3. Behind a close frame nothing follows.
 
-use crate::core::message::{CoreIndex, StreamId};
+use crate::core::ticket::{Reservation, StreamAddress, StreamId};
 use crate::limits::{IDLE_BUFFER_BYTES, IN_FLIGHT_MAX, OUT_HIGH_BYTES, WINDOW_BYTES};
 use crate::wire::frame;
 use std::collections::VecDeque;
@@ -23,9 +23,6 @@ pub struct Source {
     /// A piece was asked for and has not come.
     pub pulled: bool,
 }
-
-/// A stream, and the core that it is on.
-pub type StreamAddress = (CoreIndex, StreamId);
 
 /// A message on its way out.
 enum Outgoing {
@@ -42,15 +39,6 @@ enum Closing {
     AfterReplies(u16, &'static str),
     /// A close frame is in the buffer, or the peer is gone: nothing else is sent any more.
     Sent,
-}
-
-/// What a request under way takes of its connection's window until it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// Bytes of the request, and about as many as its reply will have.
-    pub bytes: usize,
-    /// The connection's next request begins only when this one is answered.
-    pub alone: bool,
 }
 
 /// A reply being written at the end of the send buffer.

@@ -5,8 +5,8 @@
 //! makes other cores hold stays counted, and what its key allowed is known to be over when the list says so.
 
 use crate::core::keys::KeyId;
-use crate::core::message::{CoreIndex, PeerAddress};
-use crate::core::outbox::{Outbox, StreamAddress};
+use crate::core::outbox::Outbox;
+use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
 use crate::requests::scope::Scope;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -210,7 +210,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::outbox::Reservation;
+    use crate::core::ticket::Reservation;
     use std::net::Ipv4Addr;
 
     fn identity() -> Identity {

@@ -1,7 +1,7 @@
 //! A core's knowledge of storage: what it hands to its own writer, if data is stored at all, and the state of every shard.
 
 use crate::core::handover::{Handover, StorageState};
-use crate::core::message::CoreIndex;
+use crate::core::ticket::CoreIndex;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;

@@ -8,7 +8,8 @@
 //! 3. `Abandon` ends a stream; the home core sends it when the connection is gone.
 
 use crate::core::listing::Listing;
-use crate::core::message::{CoreIndex, Message, StreamId, Ticket};
+use crate::core::message::Message;
+use crate::core::ticket::{CoreIndex, StreamId, Ticket};
 use fluxion_engine::{Cursor, PIECE_BYTES, Progress};
 use hashbrown::HashMap;
 

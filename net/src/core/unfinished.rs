@@ -1,7 +1,7 @@
 //! Changes that go on in steps on this core's shard: one step of each in turn, and other work between any two steps. The
 //! connection that asked has no further request carried out meanwhile, so its order holds.
 
-use crate::core::message::Ticket;
+use crate::core::ticket::Ticket;
 use fluxion_engine::{Progress, Shard, Work};
 use std::collections::VecDeque;
 

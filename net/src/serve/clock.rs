@@ -3,9 +3,12 @@
 use crate::core::counters::Refusal;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
-use crate::limits::{CLOSE_STALL_TIMEOUT, CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, STOP_TIMEOUT};
+use crate::limits::{CLOSE_STALL_TIMEOUT, CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PACE, STOP_TIMEOUT};
 use crate::serve::flush::flush;
 use crate::serve::memory;
+use glommio::timer::Timer;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tracing::debug;
 
@@ -31,6 +34,22 @@ pub fn stop(core: &Core) {
     for shared in core.peers.all() {
         shared.borrow_mut().outbox.close_after_replies(1001, "the server is stopping");
         core.wake_later(shared);
+    }
+}
+
+/// Looks again and again, while this shard is behind, whether writers can be let in.
+pub async fn pace(core: &Core) {
+    loop {
+        poll_fn(|context| {
+            if core.storage.is_behind(core.index) {
+                return Poll::Ready(());
+            }
+            *core.storage.pacer.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        Timer::new(PACE).await;
+        flush(core);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Carries requests out on this core's shard, the one way for all of them; where the reply is written and when it leaves
 //! is all that differs.
 
-use crate::core::message::{Message, Ticket};
+use crate::core::message::Message;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
 use crate::core::storage::refused;
 use crate::core::streams::Rest;
+use crate::core::ticket::Ticket;
 use crate::core::unfinished::UnfinishedChange;
 use crate::limits::SMALL_REPLY_BYTES;
 use crate::serve::{replies, steps, storage, streams};

@@ -1,10 +1,11 @@
 //! The way of a reply to its connection: what is counted while a request is under way, and what is sent when it is over.
 
 use crate::core::gather::{Answer, Part};
-use crate::core::message::{Message, PeerAddress, StreamId, Ticket};
-use crate::core::outbox::{Reservation, Source, StreamAddress};
+use crate::core::message::Message;
+use crate::core::outbox::Source;
 use crate::core::peers::{Peer, SharedPeer};
 use crate::core::state::Core;
+use crate::core::ticket::{PeerAddress, Reservation, StreamAddress, StreamId, Ticket};
 use crate::wire::reply;
 
 /// Counts a request of a connection that is answered later.

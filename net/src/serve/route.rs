@@ -3,10 +3,11 @@
 
 use crate::core::counters::Refusal;
 use crate::core::gather::Shape;
-use crate::core::message::{CoreIndex, Message};
+use crate::core::message::Message;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
 use crate::core::storage::refused;
+use crate::core::ticket::CoreIndex;
 use crate::limits::SMALL_REPLY_BYTES;
 use crate::serve::{execute, replies};
 use crate::wire::reply;

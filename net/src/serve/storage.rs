@@ -2,17 +2,13 @@
 //! for connections that write. Changes are refused on every core while any shard can't store its own.
 
 use crate::core::handover::{Held, Hold, StorageState};
-use crate::core::message::{CoreIndex, Message, Ticket};
+use crate::core::message::Message;
 use crate::core::state::Core;
-use crate::limits::PACE;
-use crate::serve::flush::flush;
+use crate::core::ticket::{CoreIndex, Ticket};
 use crate::serve::replies;
 use crate::wire::reply;
 use fluxion_engine::ChangeRef;
-use glommio::timer::Timer;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 use tracing::{error, info, warn};
 
@@ -102,22 +98,6 @@ pub fn commit_failed(core: &Core, why: Arc<str>) {
     core.storage.last_flush_failed.set(true);
 }
 
-/// Looks again and again, while this shard is behind, whether writers can be let in.
-pub async fn pace(core: &Core) {
-    loop {
-        poll_fn(|context| {
-            if core.storage.is_behind(core.index) {
-                return Poll::Ready(());
-            }
-            *core.storage.pacer.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-        Timer::new(PACE).await;
-        flush(core);
-    }
-}
-
 /// Tells all cores of this shard's storage, if there is news.
 fn announce(core: &Core, state: StorageState) {
     if core.storage.is(core.index, &state) {
@@ -151,7 +131,6 @@ pub fn begin_last_flush(core: &Core) {
         handover.hurry();
     }
     core.storage.last_flush_failed.set(false);
-    flush(core);
 }
 
 /// Whether there is nothing more to wait for: all is stored, or a further attempt was in vain.

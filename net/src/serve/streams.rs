@@ -1,7 +1,7 @@
 //! Replies in pieces, on the core that makes them.
 
-use crate::core::message::StreamId;
 use crate::core::state::Core;
+use crate::core::ticket::StreamId;
 
 /// Takes one step of a stream.
 pub fn advance(core: &Core, stream: StreamId) {

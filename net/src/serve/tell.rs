@@ -2,10 +2,11 @@
 
 use crate::core::gather::Shape;
 use crate::core::listing::{Item, Listing};
-use crate::core::message::{Message, PeerAddress, Question, Ticket};
+use crate::core::message::{Message, Question};
 use crate::core::peers::Peer;
 use crate::core::state::Core;
 use crate::core::streams::Rest;
+use crate::core::ticket::{PeerAddress, Ticket};
 use crate::serve::{replies, streams};
 use fluxion_engine::PIECE_BYTES;
 use std::fmt::Write;

@@ -6,6 +6,7 @@ use crate::connection;
 use crate::core::message::Message;
 use crate::core::state::Core;
 use crate::limits::ACCEPT_PAUSE;
+use crate::serve::flush::flush;
 use crate::serve::{clock, storage};
 use crate::server::dispatch::carry_out_messages;
 use glommio::net::TcpListener;
@@ -20,12 +21,13 @@ pub async fn run(core: Rc<Core>, listener: TcpListener) {
     let accepting = glommio::spawn_local(accept(core.clone(), listener));
     glommio::spawn_local(keep_time(core.clone())).detach();
     let pacing = core.clone();
-    glommio::spawn_local(async move { storage::pace(&pacing).await }).detach();
+    glommio::spawn_local(async move { clock::pace(&pacing).await }).detach();
     carry_out_messages(&core, Core::is_stopping).await;
     glommio::spawn_local(end(core.clone(), accepting)).detach();
     carry_out_messages(&core, Core::is_finished).await;
     // Only now can no core change this shard any more.
     storage::begin_last_flush(&core);
+    flush(&core);
     if !storage::last_flush_is_over(&core) {
         carry_out_messages(&core, storage::last_flush_is_over).await;
     }

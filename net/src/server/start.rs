@@ -2,8 +2,9 @@
 //! whoever has them, then the cores listen. And its end, asked for from any thread.
 
 use crate::core::handover::StorageOptions;
-use crate::core::message::{CoreIndex, Message};
+use crate::core::message::Message;
 use crate::core::state::{Core, Shared, Start};
+use crate::core::ticket::CoreIndex;
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH};
 use crate::options::ServerOptions;
 use crate::requests::scope::Scope;
