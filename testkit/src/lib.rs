@@ -9,8 +9,7 @@
 
 pub mod cases;
 mod client;
-mod directory;
-mod fixtures;
+mod files;
 mod limits;
 mod oracle;
 pub mod peer;
@@ -22,8 +21,7 @@ mod session;
 mod watch;
 
 pub use client::Client;
-pub use directory::TempDir;
-pub use fixtures::fixture;
+pub use files::{TempDir, fixture};
 pub use limits::PATIENCE;
 pub use oracle::{Collection, Oracle};
 pub use program::{Texts, request};
