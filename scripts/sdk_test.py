@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import venv
 
 VERSIONS = ["0.2.0", "0.1.0"]
@@ -128,6 +129,7 @@ def go_through(checks, url, predicates):
     check_values(checks, client)
     check_connections(checks, client, fluxiondb_client.FluxionDBClient(url=url, api_key=KEY))
     check_keys(checks, client, connect)
+    check_subprotocols(checks, url)
     client.close()
     public = {name for name in dir(fluxiondb_client.FluxionDBClient) if not name.startswith("_")}
     checks.equal("methods not gone through", public - checks.methods, set())
@@ -234,6 +236,18 @@ def check_keys(checks, client, connect):
     checks.equal("remove a key", client.remove_api_key("reader")["status"], "ok")
     checks.refused("remove it again", lambda: client.remove_api_key("reader"), "not found")
     reader.close()
+
+
+def check_subprotocols(checks, url):
+    """The library beneath the SDK, and browsers likewise, end a connection whose offer is not answered."""
+    import websocket
+
+    target = f"{url}?api-key={urllib.parse.quote_plus(KEY)}"
+    for offer, answer in ((["one"], "one"), (["chat.v2", "chat.v1"], "chat.v2"), (None, None)):
+        connection = websocket.create_connection(target, subprotocols=offer, timeout=10)
+        checks.equal(f"the offer {offer}", connection.getsubprotocol(), answer)
+        checks.holds("ready", "ready" in connection.recv())
+        connection.close()
 
 
 def check_restarts(checks, binary):
