@@ -14,9 +14,6 @@ pub const PING: u8 = 9;
 /// Opcode of a pong.
 pub const PONG: u8 = 10;
 
-/// The most that a control frame may carry.
-pub const CONTROL_BYTES_MAX: u64 = 125;
-
 const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;

@@ -8,9 +8,9 @@ use std::net::{TcpStream, ToSocketAddrs};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::connection::Loss;
 use crate::frame::{self, FrameHeader};
 use crate::limits::{HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT};
+use crate::loss::Loss;
 use crate::target::Target;
 
 /// Any 16 bytes in base64 will do.

@@ -14,6 +14,9 @@ pub const REQUEST_BYTES_MAX: usize = 16 << 20;
 /// All requests that can be waiting to be sent, over all connections; protects the machine from a mistyped option.
 pub const OUTGOING_BYTES_MAX: usize = 4 << 30;
 
+/// What a record or query needs besides its payload, with room to spare; the length of a request is bounded by it.
+pub const PART_BYTES: u64 = 150;
+
 /// What one read may bring: a few large replies, or thousands of small ones, and it still fits a core's cache.
 pub const RECEIVE_BYTES: usize = 256 << 10;
 
@@ -26,6 +29,9 @@ pub const ERROR_WITHIN_BYTES: usize = 64;
 /// Sent bytes are cut off the front of an outgoing buffer when there are this many, so that it cannot grow for ever.
 pub const OUTGOING_COMPACT_BYTES: usize = 256 << 10;
 
+/// What a control frame may carry, by RFC 6455.
+pub const CONTROL_BYTES_MAX: u64 = 125;
+
 /// Response head and body of the handshake; a server that sends more is not one of ours.
 pub const HANDSHAKE_BYTES_MAX: usize = 16 << 10;
 
@@ -34,6 +40,12 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the replies of a finished run are waited for; longer than the stall one wants to see in the latencies.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Files open besides those of connections: standard streams, events, a report.
+pub const OTHER_FILES: u64 = 64;
+
+/// Records in each document before the measurement, when documents are read.
+pub const PREFILL_PER_DOCUMENT: u64 = 1_000;
 
 /// Records in a message that fills the server before the measurement.
 pub const PREFILL_RECORDS: u64 = 100;

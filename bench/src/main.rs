@@ -9,6 +9,7 @@ mod connection;
 mod frame;
 mod handshake;
 mod limits;
+mod loss;
 mod machine;
 mod options;
 mod pinning;

@@ -8,19 +8,13 @@ use anyhow::{Context, Error, Result, ensure};
 use clap::{Parser, value_parser};
 
 use crate::limits::{
-    CONNECTIONS_MAX, FACTS_MAX, IN_FLIGHT_MAX, OUTGOING_BYTES_MAX, PREFILL_RECORDS, PREFILL_REQUEST_BYTES,
-    REQUEST_BYTES_MAX,
+    CONNECTIONS_MAX, FACTS_MAX, IN_FLIGHT_MAX, OUTGOING_BYTES_MAX, PART_BYTES, PREFILL_PER_DOCUMENT,
+    PREFILL_RECORDS, PREFILL_REQUEST_BYTES, REQUEST_BYTES_MAX,
 };
 use crate::pinning::CpuList;
 use crate::requests::Shape;
 use crate::target::Target;
 use crate::workload::{Mix, Workload};
-
-/// Records in each document before the measurement, when documents are read.
-const PREFILL_PER_DOCUMENT: u64 = 1_000;
-
-/// What a record or query needs besides its payload, with room to spare.
-const PART_BYTES: u64 = 150;
 
 /// Puts load on a FluxionDB server and reports rates and latencies.
 ///

@@ -7,6 +7,8 @@ use anyhow::{Context, Error, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::limits::OTHER_FILES;
+
 /// CPU numbers in the order in which threads take them; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(Vec<usize>);
@@ -66,7 +68,6 @@ pub fn pin_thread(cpu: usize) -> Result<()> {
 
 /// Raises the soft limit of open files so that this many connections fit.
 pub fn allow_connections(connections: u32) -> Result<()> {
-    const OTHER_FILES: u64 = 64;
     let wanted = u64::from(connections) + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {

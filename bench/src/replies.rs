@@ -5,7 +5,7 @@
 //! skipped. Invariant: the unconsumed rest is shorter than a header and a head.
 
 use crate::frame::{self, FrameHeader};
-use crate::limits::{ERROR_WITHIN_BYTES, HEAD_BYTES};
+use crate::limits::{CONTROL_BYTES_MAX, ERROR_WITHIN_BYTES, HEAD_BYTES};
 use crate::template::{ID_DIGITS, ID_PREFIX};
 
 /// Something the server sent.
@@ -80,7 +80,7 @@ impl Walker {
             }
             frame::CONTINUATION => {}
             frame::PING | frame::PONG | frame::CLOSE => {
-                if !header.fin || header.payload_bytes > frame::CONTROL_BYTES_MAX {
+                if !header.fin || header.payload_bytes > CONTROL_BYTES_MAX {
                     return Err("the server sent a control frame that is too long or fragmented");
                 }
                 match header.opcode {

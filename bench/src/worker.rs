@@ -14,8 +14,9 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::clock::{Clock, nanoseconds};
-use crate::connection::{Connection, Loss};
+use crate::connection::Connection;
 use crate::limits::{DRAIN_TIMEOUT, EVENTS_PER_WAIT, OPEN_BURST_MAX, RECEIVE_BYTES, SPIN_WITHIN, WAIT_MAX};
+use crate::loss::Loss;
 use crate::processor::ProcessorTime;
 use crate::requests::Templates;
 use crate::tally::{Counts, LiveCounts, Tally};
