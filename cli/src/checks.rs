@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -44,6 +45,9 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
     let limits = CpuLimits { allowed: allowed_cpus()?, quota: cpu_quota() };
     let placement =
         cpus::place(settings.cores.as_ref(), settings.pin, &limits).map_err(|error| error.to_string())?;
+    if placement.cpus.iter().any(Option::is_some) {
+        check_topology(Path::new("/sys"))?;
+    }
     if let Some(data) = &settings.data {
         cpus::check_allowed("--storage-cpus", &data.writer_cpus, &limits.allowed)
             .map_err(|error| error.to_string())?;
@@ -156,6 +160,17 @@ fn connections_room(files: u64, core_count: usize) -> u64 {
     files.saturating_sub(FILES_BASE + FILES_PER_CORE * core_count as u64)
 }
 
+/// To pin a core, the runtime reads which CPUs there are, and does not come back where it can't.
+fn check_topology(sysfs: &Path) -> Result<(), String> {
+    let path = sysfs.join("devices/system/cpu/online");
+    std::fs::read(&path).map(drop).map_err(|error| {
+        format!(
+            "can't pin cores to CPUs without {} ({error}): mount sysfs there, or give --no-pin",
+            path.display()
+        )
+    })
+}
+
 fn allowed_cpus() -> Result<Vec<usize>, String> {
     let set = rustix::thread::sched_getaffinity(None)
         .map_err(|error| format!("can't find out which CPUs this process may use: {error}"))?;
@@ -166,7 +181,7 @@ fn allowed_cpus() -> Result<Vec<usize>, String> {
 fn cpu_quota() -> Option<usize> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    std::path::Path::new(path)
+    Path::new(path)
         .ancestors()
         .filter_map(|group| {
             let group = group.to_str()?.trim_start_matches('/');
@@ -286,6 +301,13 @@ mod tests {
             let text = io_uring_advice(&Error::from_raw_os_error(errno));
             assert!(text.contains(word), "{text}");
         }
+    }
+
+    #[test]
+    fn pinning_needs_sysfs() {
+        assert_eq!(check_topology(Path::new("/sys")), Ok(()));
+        let error = check_topology(Path::new("/nonexistent")).unwrap_err();
+        assert!(error.contains("/nonexistent/devices") && error.contains("--no-pin"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::support::{KEY, Server, command};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command().args(arguments).stdin(Stdio::null()).output().unwrap();
@@ -65,6 +65,28 @@ fn bad_options_exit_with_2() {
         assert!(stderr.contains(word), "{arguments:?}: {stderr}");
         assert_eq!(stdout, "");
     }
+}
+
+/// `setarch` has a kernel call itself Linux 2.6.
+#[test]
+fn an_old_kernel_is_refused_by_its_version() {
+    let mut old = Command::new("setarch");
+    old.args([
+        std::env::consts::ARCH,
+        "--uname-2.6",
+        env!("CARGO_BIN_EXE_fluxiondb"),
+        "--secret-key",
+        "k",
+        "--port",
+        "0",
+    ]);
+    let Ok(Output { status, stderr, .. }) = old.output() else {
+        eprintln!("left out: setarch is not installed");
+        return;
+    };
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("Linux 2.6") && stderr.contains("5.8 is the least"), "{stderr}");
 }
 
 #[test]
