@@ -8,7 +8,7 @@
 # that profile and adds the three calls; README.md tells how.
 
 FROM rust:1.95-slim-bookworm AS build
-RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends build-essential && rm -rf /var/lib/apt/lists/*
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends git && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
