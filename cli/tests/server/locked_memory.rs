@@ -85,13 +85,18 @@ fn kill(mut server: Child) {
     server.wait().unwrap();
 }
 
+/// Starts a server and ends it as a crash would.
+fn try_out(mut server: Child) -> Result<(), String> {
+    let outcome = wait_until_listening(&mut server);
+    kill(server);
+    outcome
+}
+
 /// With 504 KiB a core, 17 of them did not start under the limit of 8 MiB that systems come with.
 #[test]
 fn seventeen_cores_start_under_eight_mebibytes() {
     let Some(stranger) = Stranger::new(0) else { return };
-    let mut server = stranger.server(8192, "17");
-    assert_eq!(wait_until_listening(&mut server), Ok(()));
-    kill(server);
+    assert_eq!(try_out(stranger.server(8192, "17")), Ok(()));
 }
 
 /// The kernel gives the memory back a moment after a server's end: a quick restart failed now and then. Here the limit
@@ -100,25 +105,21 @@ fn seventeen_cores_start_under_eight_mebibytes() {
 fn a_quick_restart_waits_for_the_memory_of_the_last_server() {
     let Some(stranger) = Stranger::new(1) else { return };
     for _ in 0..10 {
-        let mut server = stranger.server(3072, "8");
-        assert_eq!(wait_until_listening(&mut server), Ok(()));
-        kill(server);
+        assert_eq!(try_out(stranger.server(3072, "8")), Ok(()));
     }
 }
 
 #[test]
 fn two_cores_start_under_the_least_limit_and_more_are_refused_by_their_sum() {
     let Some(stranger) = Stranger::new(2) else { return };
-    let mut server = stranger.server(512, "2");
-    assert_eq!(wait_until_listening(&mut server), Ok(()));
-    kill(server);
+    assert_eq!(try_out(stranger.server(512, "2")), Ok(()));
     // Kernels from 5.12 to 6.13 don't count rings, and start here too.
-    if let Err(error) = wait_until_listening(&mut stranger.server(512, "17")) {
+    if let Err(error) = try_out(stranger.server(512, "17")) {
         for part in ["17 cores", "only 512 KiB", "ulimit -l", "LimitMEMLOCK", "--cores 2"] {
             assert!(error.contains(part), "{part:?} is missing in {error}");
         }
     }
-    let error = wait_until_listening(&mut stranger.server(256, "1")).unwrap_err();
+    let error = try_out(stranger.server(256, "1")).unwrap_err();
     assert!(error.contains("512 KiB") && error.contains("only 256 KiB"), "{error}");
 }
 
@@ -128,7 +129,7 @@ fn a_second_server_that_finds_no_room_says_so() {
     let Some(stranger) = Stranger::new(3) else { return };
     let mut first = stranger.server(2048, "8");
     assert_eq!(wait_until_listening(&mut first), Ok(()));
-    if let Err(error) = wait_until_listening(&mut stranger.server(2048, "8")) {
+    if let Err(error) = try_out(stranger.server(2048, "8")) {
         assert!(error.contains("another server") && error.contains("2048 KiB"), "{error}");
     }
     kill(first);
