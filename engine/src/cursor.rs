@@ -6,13 +6,11 @@
 
 use std::rc::Rc;
 
-use regex::Regex;
-
 use crate::chunk::Chunk;
 use crate::collections::CollectionName;
 use crate::document::Document;
 use crate::entry::Entry;
-use crate::pattern::Filter;
+use crate::pattern::{Filter, Pattern};
 use crate::scan::{Conditions, HistoryScan, LatestScan, ListScan, Progress, Step, ValueScan};
 use crate::table::Pages;
 
@@ -22,7 +20,7 @@ pub struct Cursor(Rest);
 enum Rest {
     History { scan: HistoryScan, chunks: Vec<Rc<Chunk>>, filter: Filter<'static> },
     Latest { scan: LatestScan, documents: Pages<Document>, conditions: Conditions<'static> },
-    Entries { scan: ListScan, entries: Pages<Entry>, keys: Option<Rc<Regex>> },
+    Entries { scan: ListScan, entries: Pages<Entry>, keys: Option<Rc<Pattern>> },
     Collections { scan: ListScan, names: Pages<CollectionName> },
     Value { scan: ValueScan, entry: Rc<Entry> },
 }
@@ -50,7 +48,7 @@ impl Cursor {
         Self(Rest::Latest { scan, documents, conditions: conditions.into_owned() })
     }
 
-    pub(crate) fn entries(scan: ListScan, entries: &Pages<Entry>, keys: Option<Rc<Regex>>) -> Self {
+    pub(crate) fn entries(scan: ListScan, entries: &Pages<Entry>, keys: Option<Rc<Pattern>>) -> Self {
         let entries = entries.snapshot(scan.slots());
         Self(Rest::Entries { scan, entries, keys })
     }

@@ -4,7 +4,10 @@
 
 use std::fmt;
 
-use crate::limits::{ERROR_PATTERN_CHARS_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX};
+use crate::limits::{
+    ERROR_PATTERN_CHARS_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX, PATTERN_FOLDED_CHARS_MAX,
+    PATTERN_TABLES_MAX,
+};
 
 /// Why a request could not be carried out; nothing of it took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,18 @@ pub enum Error {
     PatternTooLong {
         /// Its length.
         bytes: usize,
+    },
+    /// The pattern has too many classes of Unicode.
+    PatternClassesTooMany {
+        /// The pattern as the client wrote it.
+        pattern: String,
+        /// How many there are.
+        classes: usize,
+    },
+    /// The pattern ignores case, and its classes hold too many characters for that.
+    PatternClassesTooLarge {
+        /// The pattern as the client wrote it.
+        pattern: String,
     },
     /// The pattern needs too much memory once compiled.
     PatternTooBig {
@@ -37,6 +52,17 @@ impl fmt::Display for Error {
             Self::PatternTooLong { bytes } => {
                 write!(f, "bad pattern: it is {bytes} bytes long, and {PATTERN_BYTES_MAX} are allowed")
             }
+            Self::PatternClassesTooMany { pattern, classes } => write!(
+                f,
+                "bad pattern {}: it has {classes} classes such as \\w or \\pL, and {PATTERN_TABLES_MAX} are allowed",
+                shorten(pattern)
+            ),
+            Self::PatternClassesTooLarge { pattern } => write!(
+                f,
+                "bad pattern {}: ignoring case, its classes may hold {PATTERN_FOLDED_CHARS_MAX} characters: make them \
+                 smaller, or leave out the flag i",
+                shorten(pattern)
+            ),
             Self::PatternTooBig { pattern } => {
                 let limit = PATTERN_COMPILED_BYTES_MAX;
                 write!(f, "bad pattern {}: compiled, it takes more than {limit} bytes", shorten(pattern))

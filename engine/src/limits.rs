@@ -20,13 +20,34 @@ pub(crate) const CHUNK_RECORDS: usize = 512;
 pub(crate) const CHUNK_TEXT_BYTES: usize = 32 * 1024;
 
 /// The longest pattern that is compiled: longer ones are refused before the parser sees them.
-pub(crate) const PATTERN_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const PATTERN_BYTES_MAX: usize = 8 * 1024;
 
-/// The size of a compiled pattern, and of the cache its automaton may fill while it runs.
-pub(crate) const PATTERN_COMPILED_BYTES_MAX: usize = 1024 * 1024;
+/// Classes of Unicode (`\w`, `\d`, `\pL`) in a pattern, each looked up in a table in up to 40 µs.
+pub(crate) const PATTERN_TABLES_MAX: usize = 100;
 
-/// Compiled patterns kept by a shard: clients repeat a handful, and each may take the size above.
+/// Characters in the classes of a pattern that ignores case, each looked at in up to 8 ns: enough for five times `[\w.]`.
+pub(crate) const PATTERN_FOLDED_CHARS_MAX: usize = 800_000;
+
+/// The size of each automaton of a pattern: some 20,000 states.
+pub(crate) const PATTERN_COMPILED_BYTES_MAX: usize = 512 * 1024;
+
+/// What the states of a pattern that are made while it searches may take before they are made anew.
+pub(crate) const PATTERN_LAZY_BYTES: usize = 256 * 1024;
+
+/// What it costs to make a state, beside as much as the pattern has parts: so a step's work is at worst a millisecond.
+pub(crate) const PATTERN_STATE_WORK: usize = 64;
+
+/// What it costs to look for the next of a pattern's prefixes, beside the bytes that are passed.
+pub(crate) const PATTERN_PREFIX_WORK: usize = 16;
+
+/// A prefix is no longer than this; those that are extracted from patterns have at most 100 bytes.
+pub(crate) const PATTERN_PREFIX_BYTES_MAX: usize = 256;
+
+/// Compiled patterns kept by a shard: clients repeat a handful.
 pub(crate) const PATTERN_CACHE_LEN_MAX: usize = 64;
+
+/// The memory of all of them.
+pub(crate) const PATTERN_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How much of a pattern an error repeats, so that an error stays readable.
 pub(crate) const ERROR_PATTERN_CHARS_MAX: usize = 200;

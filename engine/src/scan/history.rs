@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::step::{Progress, Step};
 use crate::chunk::Chunk;
-use crate::pattern::Filter;
+use crate::pattern::{Filter, FilterSearch};
 
 /// A record's place, and as the end of a range the place behind it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,7 @@ pub(crate) struct HistoryScan {
     is_first: bool,
     /// Set while a record is half written: how much of its text is.
     cut: Option<usize>,
+    search: FilterSearch,
 }
 
 impl HistoryScan {
@@ -45,7 +46,15 @@ impl HistoryScan {
             Some(chunk) => Position { chunk, record: chunks[chunk].count_through(to) },
             None => Position { chunk: 0, record: 0 },
         };
-        Self { next, end, reverse, remaining: limit, is_first: true, cut: None }
+        Self {
+            next,
+            end,
+            reverse,
+            remaining: limit,
+            is_first: true,
+            cut: None,
+            search: FilterSearch::default(),
+        }
     }
 
     /// The chunks that are still needed, taken out of `chunks`; positions are moved to fit.
@@ -68,10 +77,14 @@ impl HistoryScan {
             let chunk = &*chunks[position.chunk];
             let data = chunk.data(position.record);
             if self.cut.is_none() {
-                step.look(if filter.is_open() { 0 } else { data.len() });
-                if !filter.passes(data) {
-                    self.advance(position);
-                    continue;
+                step.look();
+                match filter.passes(data, &mut self.search, step.work()) {
+                    Some(true) => {}
+                    Some(false) => {
+                        self.advance(position);
+                        continue;
+                    }
+                    None => return Progress::More,
                 }
                 step.write(if self.is_first { b"{\"ts\":" } else { b",{\"ts\":" });
                 step.write_number(chunk.ts(position.record));

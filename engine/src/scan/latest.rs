@@ -6,12 +6,10 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use regex::Regex;
-
 use super::step::{Progress, Step};
 use crate::chunk::Chunk;
 use crate::document::Document;
-use crate::pattern::Filter;
+use crate::pattern::{Filter, FilterSearch, Pattern, Search};
 use crate::table::{Named, Pages};
 
 /// Which part of a record is being written.
@@ -29,7 +27,7 @@ pub(crate) struct Conditions<'a> {
     pub(crate) from: i64,
     pub(crate) filter: Filter<'a>,
     /// What the document's name must match.
-    pub(crate) names: Option<Rc<Regex>>,
+    pub(crate) names: Option<Rc<Pattern>>,
 }
 
 impl Conditions<'_> {
@@ -49,11 +47,22 @@ pub(crate) struct LatestScan {
     is_first: bool,
     /// Set while a document is half written: in which part, and how much of that.
     cut: Option<(Part, usize)>,
+    /// Set while it is known of the next document that its name matches.
+    name_matches: bool,
+    name_search: Search,
+    search: FilterSearch,
 }
 
 impl LatestScan {
     pub(crate) fn new(slots: Range<usize>) -> Self {
-        Self { slots, is_first: true, cut: None }
+        Self {
+            slots,
+            is_first: true,
+            cut: None,
+            name_matches: false,
+            name_search: Search::default(),
+            search: FilterSearch::default(),
+        }
     }
 
     /// The slots that are still needed.
@@ -77,9 +86,11 @@ impl LatestScan {
                         return Progress::More;
                     }
                 }
-                None => step.look(0),
+                None => step.look(),
             }
             self.slots.start += 1;
+            self.name_search = Search::default();
+            self.name_matches = false;
         }
         step.write(b"}");
         Progress::Done
@@ -92,23 +103,26 @@ impl LatestScan {
         step: &mut Step<'_>,
     ) -> Progress {
         let name = document.name();
-        if self.cut.is_none() {
-            step.look(0);
-            if conditions.names.as_ref().is_some_and(|names| !names.is_match(name)) {
-                step.look(name.len());
-                return Progress::Done;
+        if self.cut.is_none() && !self.name_matches {
+            step.look();
+            if let Some(names) = &conditions.names {
+                match self.name_search.run(names, name, step.work()) {
+                    Some(true) => {}
+                    Some(false) => return Progress::Done,
+                    None => return Progress::More,
+                }
             }
+            self.name_matches = true;
         }
         let Some((chunk, index)) = conditions.newest(document) else { return Progress::Done };
         let data = chunk.data(index);
         let (mut part, mut offset) = match self.cut.take() {
             Some(cut) => cut,
             None => {
-                if !conditions.filter.is_open() {
-                    step.look(data.len());
-                    if !conditions.filter.passes(data) {
-                        return Progress::Done;
-                    }
+                match conditions.filter.passes(data, &mut self.search, step.work()) {
+                    Some(true) => {}
+                    Some(false) => return Progress::Done,
+                    None => return Progress::More,
                 }
                 step.write(if self.is_first { b"\"" } else { b",\"" });
                 self.is_first = false;

@@ -4,9 +4,8 @@
 
 use std::ops::Range;
 
-use regex::Regex;
-
 use super::step::{Progress, Step};
+use crate::pattern::{Pattern, Search};
 use crate::table::{Named, Pages};
 
 /// What is written of each thing, and around them all.
@@ -27,11 +26,12 @@ pub(crate) struct ListScan {
     is_first: bool,
     /// Set while a thing is half written: whether in its value, and how much of that or of the name.
     cut: Option<(bool, usize)>,
+    search: Search,
 }
 
 impl ListScan {
     pub(crate) fn new(slots: Range<usize>, shape: ListShape) -> Self {
-        Self { slots, shape, is_first: true, cut: None }
+        Self { slots, shape, is_first: true, cut: None, search: Search::default() }
     }
 
     /// The slots that are still needed.
@@ -42,7 +42,7 @@ impl ListScan {
     pub(crate) fn run<T: Named>(
         &mut self,
         things: &Pages<T>,
-        names: Option<&Regex>,
+        names: Option<&Pattern>,
         step: &mut Step<'_>,
     ) -> Progress {
         while self.slots.start < self.slots.end {
@@ -54,7 +54,7 @@ impl ListScan {
             {
                 return Progress::More;
             }
-            step.look(0);
+            step.look();
             self.slots.start += 1;
         }
         step.write(match self.shape {
@@ -65,12 +65,13 @@ impl ListScan {
         Progress::Done
     }
 
-    fn thing<T: Named>(&mut self, thing: &T, names: Option<&Regex>, step: &mut Step<'_>) -> Progress {
+    fn thing<T: Named>(&mut self, thing: &T, names: Option<&Pattern>, step: &mut Step<'_>) -> Progress {
         let name = thing.name();
         if self.cut.is_none() {
             if let Some(names) = names {
-                step.look(name.len());
-                if !names.is_match(name) {
+                let Some(matches) = self.search.run(names, name, step.work()) else { return Progress::More };
+                self.search = Search::default();
+                if !matches {
                     return Progress::Done;
                 }
             }

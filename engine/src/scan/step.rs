@@ -16,6 +16,7 @@ pub enum Progress {
 pub(crate) struct Step<'o> {
     pub(crate) out: &'o mut Vec<u8>,
     end: usize,
+    /// What it may still look at.
     work: usize,
 }
 
@@ -23,17 +24,22 @@ impl<'o> Step<'o> {
     pub(crate) fn new(out: &'o mut Vec<u8>, room: usize) -> Self {
         // Without room a cursor would never come to its end.
         let end = out.len().saturating_add(room.max(1));
-        Self { out, end, work: 0 }
+        Self { out, end, work: WORK_MAX }
     }
 
     /// Whether the step must end before it looks at something more.
     pub(crate) fn is_spent(&self) -> bool {
-        self.out.len() >= self.end || self.work >= WORK_MAX
+        self.out.len() >= self.end || self.work == 0
     }
 
-    /// Counts one thing looked at, and its text if that is examined.
-    pub(crate) fn look(&mut self, text_bytes: usize) {
-        self.work += WORK_PER_ITEM + text_bytes;
+    /// Counts one thing looked at.
+    pub(crate) fn look(&mut self) {
+        self.work = self.work.saturating_sub(WORK_PER_ITEM);
+    }
+
+    /// What may still be looked at, for a search to take from.
+    pub(crate) fn work(&mut self) -> &mut usize {
+        &mut self.work
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {

@@ -89,6 +89,59 @@ fn a_search_that_finds_nothing_yields() {
     assert_eq!(out, b"\"records\":[]");
 }
 
+/// The reply to a request, and in how many steps it came.
+fn reply(shard: &mut Shard, request: &Request<&str>) -> (String, usize) {
+    let (mut out, mut steps) = (Vec::new(), 1);
+    if let Outcome::Reply(mut cursor) = shard.execute(request, &mut out).unwrap() {
+        while cursor.step(&mut out, PIECE_BYTES) == Progress::More {
+            steps += 1;
+        }
+    }
+    (String::from_utf8(out).unwrap(), steps)
+}
+
+/// A pattern whose search costs each byte as much as the whole pattern, in a record, a document's name and a key.
+#[test]
+fn a_search_of_one_long_text_yields() {
+    let letters = |count: u64| {
+        let letter =
+            |number: u64| if ((number * number * 0x9e37_79b9) >> 13).is_multiple_of(2) { 'a' } else { 'b' };
+        (0..count).map(letter).collect::<String>()
+    };
+    let text = letters(60_000) + "a" + &letters(300) + "éc";
+    let mut shard = Shard::new();
+    for (document, data) in [("short", "no"), (&text, "x"), ("short", &text)] {
+        let record = Record { collection: "c", document, ts: data.len() as i64, data };
+        carry_out(&mut shard, &Request::Insert(vec![record]));
+    }
+    carry_out(&mut shard, &Request::SetValue { collection: "c", key: &text, value: "v" });
+    for (pattern, is_found) in [("/[ab]*b[ab]{300}é[cd]/", false), ("/[ab]*a[ab]{300}é[cd]/", true)] {
+        let latest = Request::Latest {
+            collection: "c",
+            document: Some(pattern),
+            ts: i64::MAX,
+            from: None,
+            contains: None,
+            excludes: None,
+        };
+        let history = Request::History {
+            collection: "c",
+            document: "short",
+            from: None,
+            to: i64::MAX,
+            limit: None,
+            reverse: false,
+            contains: Some(pattern),
+            excludes: None,
+        };
+        for request in [latest, history, Request::MatchValues { collection: "c", key: pattern }] {
+            let (reply, steps) = reply(&mut shard, &request);
+            assert_eq!(reply.contains(&text), is_found, "{request:?}");
+            assert!(steps > 20 && !reply.contains("no"), "{request:?} took {steps} steps");
+        }
+    }
+}
+
 #[test]
 fn a_bad_pattern_is_an_error_where_there_is_nothing() {
     let mut shard = Shard::new();
