@@ -1,10 +1,8 @@
 //! Which core runs on which CPU. Invariant: a pinned CPU is one that this process may use, and carries one core.
 
+use crate::limits::CORES_MAX;
 use std::collections::BTreeSet;
 use std::fmt;
-
-/// Most cores of one server; far above what one machine makes good use of.
-const CORES_MAX: usize = 1024;
 
 /// The cores that `--cores` asks for.
 #[derive(Clone, Debug, PartialEq)]

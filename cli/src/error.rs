@@ -28,13 +28,6 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
-impl Error {
-    /// Whether it is the command line that is wrong.
-    pub fn is_of_options(&self) -> bool {
-        matches!(self, Error::LogLevel(_) | Error::LogDirectives(..))
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,9 @@ mod checks;
 mod commands;
 mod cpus;
 mod error;
+mod limits;
 mod locked_memory;
+mod log_queue;
 mod logging;
 mod memory;
 mod options;
@@ -42,11 +44,19 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(EXIT_BAD_OPTIONS, &error),
     };
-    match logging::start(&settings.log, settings.log_format).and_then(|()| run(settings)) {
+    let log = match logging::start(&settings.log, settings.log_format) {
+        Ok(log) => log,
+        Err(error) => return fail(EXIT_BAD_OPTIONS, &error),
+    };
+    let code = match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is_of_options() => fail(EXIT_BAD_OPTIONS, &error),
-        Err(error) => fail(EXIT_FAILED, &error),
-    }
+        Err(error) => {
+            log.add(format!("fluxiondb: {error}\n").as_bytes());
+            ExitCode::from(EXIT_FAILED)
+        }
+    };
+    log.finish();
+    code
 }
 
 fn run(settings: Settings) -> Result<(), Error> {
@@ -85,15 +95,15 @@ fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
     }
 }
 
-/// The one line on stdout, which says that clients may connect, and where. That nobody reads stdout is no
-/// reason to stop.
+/// Prints the one line on stdout, which says that clients may connect, and where.
 fn announce(address: SocketAddr, core_count: usize) {
     let cores = if core_count == 1 { "1 core".to_string() } else { format!("{core_count} cores") };
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "fluxiondb listening on {address}, {cores}").and_then(|()| stdout.flush());
+    logging::print(&format!("fluxiondb listening on {address}, {cores}"));
 }
 
+/// Fails before there is a log.
 fn fail(code: u8, error: &dyn Display) -> ExitCode {
-    eprintln!("fluxiondb: {error}");
+    // The exit code is left to say so where stderr takes nothing.
+    let _ = writeln!(std::io::stderr(), "fluxiondb: {error}");
     ExitCode::from(code)
 }

@@ -2,16 +2,12 @@
 //! stored data to the shards, the stored keys to the key tables.
 
 use crate::error::Error;
+use crate::limits::{BATCHES_WAITING, SHARD_DIRTY_BYTES_MIN};
 use crate::options::DataSettings;
 use fluxion_engine::Shard;
 use fluxion_net::{Persistence, Reporter, Scope, StorageOptions};
 use fluxion_storage::{ApiKey, Loaded, Loader, Report, Store, StoreOptions, Writers};
 use tracing::info;
-
-/// A shard's least share of the changes that may wait: a few large messages.
-const SHARD_DIRTY_BYTES_MIN: usize = 4 << 20;
-/// A batch is at most this part of what may wait, so that the next one collects while it is stored.
-const BATCHES_WAITING: usize = 8;
 
 /// The data directory, open, and when changes are stored in it.
 pub struct OpenStore {

@@ -12,6 +12,8 @@ mod connections;
 mod cores;
 #[path = "server/locked_memory.rs"]
 mod locked_memory;
+#[path = "server/logging.rs"]
+mod logging;
 #[path = "server/memory.rs"]
 mod memory;
 #[path = "server/numbers.rs"]
