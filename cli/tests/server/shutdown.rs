@@ -1,9 +1,16 @@
-//! Signals: the first ends the server in good order and in time, the second at once.
+//! Signals: the first ends the server in good order and in time, the second at once, and a hangup only with a terminal.
 
 use crate::support::raw::{CLOSE, RawSocket, TEXT};
-use crate::support::{Client, KEY_QUERY, Server, alone};
-use rustix::process::Signal;
+use crate::support::{Client, KEY, KEY_QUERY, Server, alone, command};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tungstenite::Message;
@@ -89,4 +96,76 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(client.closed(), Some(1001));
     server.signal(Signal::INT);
     assert_eq!(server.wait().code(), Some(128 + Signal::INT.as_raw()));
+}
+
+/// A terminal: the end that a window would hold, and the end that a program gets.
+fn terminal() -> (OwnedFd, File) {
+    let window = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&window).unwrap();
+    unlockpt(&window).unwrap();
+    let name = ptsname(&window, Vec::new()).unwrap().into_string().unwrap();
+    let options = File::options().read(true).write(true).custom_flags(OFlags::NOCTTY.bits() as i32).clone();
+    (window, options.open(name).unwrap())
+}
+
+/// A server in a session of its own, whose terminal is stdin if that is one; the words stand before the binary.
+fn in_session(words: &[&str], stdin: Stdio) -> (Child, u16) {
+    let server = command();
+    let mut command = Command::new("setsid");
+    command.args(words).arg(server.get_program());
+    for (name, _) in server.get_envs() {
+        command.env_remove(name);
+    }
+    command.args(["--secret-key", KEY, "--port", "0", "--cores", "1"]);
+    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.split(',').next().and_then(|head| head.rsplit(':').next()?.parse().ok());
+    (child, port.unwrap_or_else(|| panic!("no port in {line:?}")))
+}
+
+fn connected(port: u16) -> Client {
+    let mut client = Client::connect(port, "/", KEY_QUERY);
+    client.receive().unwrap();
+    client
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it_in_good_order() {
+    let (window, stdin) = terminal();
+    let (mut child, port) = in_session(&["--ctty"], stdin.into());
+    let mut client = connected(port);
+    drop(window);
+    assert_eq!(client.closed(), Some(1001));
+    drop(client);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// As a service manager asks for a reload.
+#[test]
+fn a_hangup_without_a_terminal_ends_nothing() {
+    let (mut child, port) = in_session(&[], Stdio::null());
+    let mut client = connected(port);
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let told = log.lines().map(Result::unwrap).find(|line| line.contains("SIGHUP"));
+    assert!(told.expect("it ended").contains("nothing to reload"));
+    client.done("sval", &json!({"col": "c", "key": "k", "value": "v"}));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// With `nohup` the user has said that a closed terminal is to end nothing.
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_stays_so() {
+    let (window, stdin) = terminal();
+    let (mut child, port) = in_session(&["--ctty", "nohup"], stdin.into());
+    let mut client = connected(port);
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    drop(window);
+    client.done("sval", &json!({"col": "c", "key": "k", "value": "v"}));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(client.closed(), Some(1001));
+    drop(client);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
