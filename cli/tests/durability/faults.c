@@ -1,11 +1,12 @@
 /* Preloaded into the server: makes writes, truncations and syncs of database files fail, as a control file says.
- * The file, named by FAULTS_CONTROL, is mapped by the test too: six 64-bit numbers.
+ * The file, named by FAULTS_CONTROL, is mapped by the test too: seven 64-bit numbers.
  *   calls   counts what could have failed
  *   first   the first call that fails, counted from 0; negative: none
  *   count   how many fail from there on
  *   error   with which errno
  *   failed  counts what did fail
  *   frozen  while not 0, all of them wait
+ *   freeze  the call that sets `frozen`, counted from 0; negative: none
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,7 +20,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-struct control { volatile int64_t calls, first, count, error, failed, frozen; };
+struct control { volatile int64_t calls, first, count, error, failed, frozen, freeze; };
 static struct control *control;
 
 __attribute__((constructor)) static void map_control(void) {
@@ -43,8 +44,9 @@ static int is_database(int file) {
 
 static int fails(int file) {
     if (!control || !is_database(file)) return 0;
-    while (control->frozen) usleep(1000);
     int64_t call = __sync_fetch_and_add(&control->calls, 1);
+    if (call == control->freeze) control->frozen = 1;
+    while (control->frozen) usleep(1000);
     int64_t first = control->first;
     if (first < 0 || call < first || call >= first + control->count) return 0;
     __sync_fetch_and_add(&control->failed, 1);

@@ -43,8 +43,9 @@ impl Faults {
         let options = File::options().read(true).write(true).create_new(true).clone();
         let file = options.open(directory.path().join("control")).unwrap();
         let faults = Faults { directory, file };
-        (0..6).for_each(|index| faults.set(index, 0));
+        (0..7).for_each(|index| faults.set(index, 0));
         faults.stop();
+        faults.freeze_at(-1);
         faults
     }
 
@@ -73,6 +74,20 @@ impl Faults {
     /// Has all calls wait, or go on.
     fn freeze(&self, frozen: bool) {
         self.set(5, i64::from(frozen));
+    }
+
+    /// Has the call of this number and all after it wait.
+    fn freeze_at(&self, call: i64) {
+        self.set(6, call);
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.get(5) != 0
+    }
+
+    /// Calls so far, those that wait included.
+    fn calls(&self) -> i64 {
+        self.get(0)
     }
 
     fn failed(&self) -> i64 {
@@ -294,6 +309,90 @@ fn a_stop_with_a_full_disk_fails() {
     server.signal(Signal::TERM);
     assert_eq!(client.closed(), Some(1001));
     assert_eq!(server.wait().code(), Some(1));
+}
+
+/// Waits for what another process does.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < crate::support::PATIENCE, "it never happened: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Changes made while a batch could not be stored get their chance too when the server is stopped.
+#[test]
+fn a_stop_stores_what_waits_behind_a_failed_batch() {
+    for attempts_that_fail in [1, i64::MAX / 2] {
+        let (faults, data) = (Faults::new(), TempDir::new());
+        let arguments = ["--data", data.text(), "--cores", "1", "--flush-interval", "0.05"];
+        let mut server = faults.server(&data, &arguments[2..]);
+        let mut client = server.client();
+        faults.freeze(true);
+        let calls = faults.calls();
+        client.done("sval", &json!({"col": "c", "key": "first", "value": "v"}));
+        wait_until("a flush", || faults.calls() > calls);
+        client.done("sval", &json!({"col": "c", "key": "second", "value": "v"}));
+        server.signal(Signal::TERM);
+        assert_eq!(client.closed(), Some(1001));
+        drop(client);
+        wait_until("the end of accepting", || {
+            std::net::TcpStream::connect(("127.0.0.1", server.port)).is_err()
+        });
+        faults.begin(-1, attempts_that_fail, ENOSPC);
+        faults.freeze(false);
+        let code = server.wait().code();
+        faults.stop();
+        let server = Server::start(&arguments);
+        let found = server.client().call("gvals", &json!({"col": "c"}));
+        if attempts_that_fail == 1 {
+            assert_eq!((code, found), (Some(0), json!({"values": {"first": "v", "second": "v"}})));
+        } else {
+            assert_eq!((code, found), (Some(1), json!({"values": {}})));
+        }
+    }
+}
+
+/// Killed at many instants of a flush: of the records of one request, in one collection, all are there or none.
+#[test]
+#[ignore = "a batch may end inside a request"]
+fn a_kill_during_a_flush_keeps_requests_whole() {
+    const INSTANTS: i64 = 6;
+    let _alone = alone();
+    for (records, bytes) in [(150, 100_000), (6000, 1_900)] {
+        let (faults, data) = (Faults::new(), TempDir::new());
+        // The least that may wait, so that the request is many times what is handed over at a time.
+        let arguments = ["--cores", "1", "--max-dirty-bytes", "4MiB", "--flush-interval", "0.05"];
+        let insert = |client: &mut Client, collection: &str| {
+            let text = "x".repeat(bytes);
+            let record = |ts| json!({"ts": ts, "doc": "d", "data": text, "col": collection});
+            client.done("ins", &(0..records).map(record).collect());
+        };
+        let server = faults.server(&data, &arguments);
+        let before = faults.calls();
+        insert(&mut server.client(), "whole");
+        server.stop();
+        let calls = faults.calls() - before;
+        let mut counts = Vec::new();
+        for instant in 0..INSTANTS {
+            let collection = format!("c{instant}");
+            let mut server = faults.server(&data, &arguments);
+            let mut client = server.client();
+            faults.freeze_at(faults.calls() + calls * instant / INSTANTS);
+            insert(&mut client, &collection);
+            wait_until("the instant", || faults.is_frozen());
+            server.kill();
+            faults.freeze_at(-1);
+            faults.freeze(false);
+            let server = faults.server(&data, &arguments);
+            let request = json!({"col": collection, "doc": "d", "to": i64::MAX});
+            let reply = server.client().call("qdoc", &request);
+            counts.push(reply["records"].as_array().unwrap().len());
+            server.stop();
+        }
+        println!("of {records} records, {calls} calls: {counts:?}");
+        assert!(counts.iter().all(|count| [0, records].contains(count)), "{records}: {counts:?}");
+    }
 }
 
 /// A file system of a few MiB; not every machine lets a test mount one.

@@ -8,7 +8,8 @@
 //! 3. More waiting bytes than the cap make the shard fall behind: then no core reads from connections that write.
 //!    A batch under way counts less the longer it takes, at the speed of those before it, so that writers are let in
 //!    again little by little, and not all at once when it is stored.
-//! 4. At the end the core hands over what is left, waits for the answer, and drops the sender: that ends the writer.
+//! 4. At the end the core hands over what is left and waits for the answer. If that is a failure, changes made meanwhile
+//!    are sent behind the failed batch as the last one. Then the sender is dropped, which ends the writer.
 
 use crate::core::ticket::Ticket;
 use crossbeam_channel::Sender;
@@ -16,6 +17,7 @@ use fluxion_engine::{Batch, ReaderId, Shard, SyncMode};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::error;
 
 /// Bytes a writer is taken to store in a second, before it has shown it.
 const BYTES_PER_SECOND_GUESS: f64 = 32e6;
@@ -144,11 +146,6 @@ impl Handover {
         self.in_flight.is_none() && self.is_handed_over(shard)
     }
 
-    /// Changes that have not been handed over: lost if the server ends now.
-    pub fn take_unstored(&self, shard: &mut Shard) -> usize {
-        shard.feed_mut().take(self.reader, usize::MAX).map_or(0, |batch| batch.len())
-    }
-
     /// Whether the shard has fallen behind. The batch under way may exceed the mark, so that is kept clear of the cap.
     pub fn is_behind(&self, shard: &Shard, now: Instant) -> bool {
         let mark = self.options.waiting_bytes_max.saturating_sub(self.options.batch_bytes);
@@ -187,6 +184,14 @@ impl Handover {
             self.gone = true;
             WriterGone
         })
+    }
+
+    /// Sends what is left as the last batch, behind one that may have failed, and ends the writer.
+    pub fn close(self, shard: &mut Shard) {
+        let rest = shard.feed_mut().take(self.reader, usize::MAX);
+        if rest.is_some_and(|batch| self.sender.send(batch).is_err()) {
+            error!("changes are lost: the writer thread has ended");
+        }
     }
 
     /// Whether nothing can be stored any more.

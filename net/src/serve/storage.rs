@@ -10,7 +10,7 @@ use crate::wire::reply;
 use fluxion_engine::ChangeRef;
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// Acknowledges a change: at once, or when it and all before it are stored.
 pub fn acknowledge(core: &Core, ticket: Ticket, id: Option<Box<str>>) {
@@ -142,12 +142,9 @@ pub fn last_flush_is_over(core: &Core) -> bool {
         || core.storage.last_flush_failed.get()
 }
 
-/// Ends the writer, which stores its batch if it still has one.
+/// Ends the writer, which is given all that is left. What it can't store makes the server's end a failure.
 pub fn close(core: &Core) {
     if let Some(handover) = core.storage.handover.take() {
-        let changes = handover.take_unstored(&mut core.shard.borrow_mut());
-        if changes > 0 {
-            error!(shard = core.index, changes, "changes are lost: they could not be stored");
-        }
+        handover.close(&mut core.shard.borrow_mut());
     }
 }
