@@ -8,6 +8,9 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// The mode of all files: nobody else may read them, for API keys are in them.
+pub(crate) const FILE_MODE: u32 = 0o600;
+
 /// The layout that this version writes.
 pub(crate) const FORMAT_VERSION: i64 = 1;
 
@@ -56,7 +59,7 @@ impl ShardFile {
         OpenOptions::new()
             .create(true)
             .append(true)
-            .mode(0o600)
+            .mode(FILE_MODE)
             .open(&path)
             .map_err(|error| Error::File(path.clone(), error))?;
         let mut file = ShardFile::connect(&path)?;
@@ -131,7 +134,17 @@ impl ShardFile {
 
     /// A file that was repaired or copied with `sqlite3` may have lost the mode that the writer counts on.
     pub(crate) fn use_log(&self) -> Result<(), Error> {
-        self.run_ref(|connection| connection.pragma_update(None, "journal_mode", "WAL"))
+        let set = |connection: &Connection| {
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+        };
+        let mode = self.run_ref(set)?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        Err(self.unusable(&format!(
+            "it can't have a write-ahead log (its journal mode stays {mode:?}), which needs memory that is shared through \
+             the file system; network file systems don't offer that: give --data a directory on a local disk"
+        )))
     }
 
     /// Lets SQLite put the file in order when it is closed, now that it is known to be good.
@@ -200,4 +213,23 @@ impl ShardFile {
 /// Empties the write-ahead log into the file.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::TempDir;
+
+    /// As on a file system without shared memory: SQLite says nothing and keeps the mode it had.
+    #[test]
+    fn a_file_that_cannot_have_a_log_is_refused() {
+        let directory = TempDir::new();
+        let path = directory.0.join(file_name(0));
+        let connection =
+            Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), c"unix-none").unwrap();
+        let file = ShardFile { path, connection };
+        let wrong = file.use_log().unwrap_err().to_string();
+        assert!(wrong.contains("shard-000.db") && wrong.contains("\"delete\""), "{wrong}");
+        assert!(wrong.contains("local disk"), "{wrong}");
+    }
 }
