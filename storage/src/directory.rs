@@ -1,13 +1,14 @@
 //! The data directory: made private, and locked against a second server.
 
 use crate::error::Error;
-use crate::file::file_index;
+use crate::file::{FILE_MODE, file_index};
 use crate::limits::SHARDS_MAX;
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use tracing::warn;
 
 const LOCK_NAME: &str = "fluxiondb.lock";
 
@@ -25,7 +26,7 @@ pub(crate) fn lock(directory: &Path) -> Result<DirectoryLock, Error> {
         wrong(if is_file { ErrorKind::NotADirectory.into() } else { error })
     })?;
     let path = directory.join(LOCK_NAME);
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(wrong)?;
+    let file = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path).map_err(wrong)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(DirectoryLock { _file: file }),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse(directory.to_owned())),
@@ -43,6 +44,13 @@ pub(crate) fn shards(directory: &Path) -> Result<Vec<usize>, Error> {
     }
     shards.sort_unstable();
     Ok(shards)
+}
+
+/// Keeps others from reading a file that holds keys.
+pub(crate) fn make_private(path: &Path) {
+    if let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(FILE_MODE)) {
+        warn!(file = %path.display(), %error, "it holds API keys, and can't be kept from other users");
+    }
 }
 
 /// Removes a file of SQLite's and those that go with it.

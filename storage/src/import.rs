@@ -7,13 +7,14 @@
 //! A start that finds an import under way begins it anew with empty shards, or, if the file has been renamed, ends it.
 
 use crate::copying::Copying;
+use crate::directory;
 use crate::error::Error;
 use crate::file::{ShardFile, sync_directory};
-use crate::limits::BUSY_TIMEOUT;
+use crate::source::Source;
 use crate::tally::Tally;
 use fluxion_engine::{ShardId, shard_of};
+use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row};
 use std::borrow::Cow;
 use std::path::Path;
 use tracing::{info, warn};
@@ -54,6 +55,7 @@ pub(crate) fn run(directory: &Path, files: &mut [ShardFile], shard_count: usize)
     copy(&source, files, shard_count)?;
     files.iter().try_for_each(ShardFile::checkpoint)?;
     source.close()?;
+    directory::make_private(&path);
     std::fs::rename(&path, &imported).map_err(|error| Error::File(path, error))?;
     sync_directory(directory)?;
     files[0].set_meta(META_STATE, READY)
@@ -77,57 +79,6 @@ fn empty(file: &mut ShardFile) -> Result<(), Error> {
         }
         transaction.commit()
     })
-}
-
-/// An open file of the C++ server.
-struct Source<'a> {
-    path: &'a Path,
-    connection: Connection,
-}
-
-impl<'a> Source<'a> {
-    /// Opens it for writing, so that what a crash of its server left unfinished is put right.
-    fn open(path: &'a Path) -> Result<Source<'a>, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
-        let source = Source { path, connection };
-        source.run(|connection| connection.busy_timeout(BUSY_TIMEOUT))?;
-        if !source.has_table("records")? {
-            let why = "it has no table `records`, so it is not a file of the C++ server; move it away";
-            return Err(Error::Unusable(path.to_owned(), why.into()));
-        }
-        Ok(source)
-    }
-
-    fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        work(&self.connection).map_err(Error::in_file(self.path))
-    }
-
-    fn has_table(&self, name: &str) -> Result<bool, Error> {
-        let find = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1";
-        self.run(|connection| connection.query_row(find, [name], |row| row.get(0)))
-    }
-
-    fn count(&self) -> Result<i64, Error> {
-        self.run(|connection| connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0)))
-    }
-
-    /// Calls `take` with each row, until there are no more or an error.
-    fn each(&self, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        let read = Error::in_file(self.path);
-        let mut query = self.connection.prepare(sql).map_err(&read)?;
-        let mut rows = query.query([]).map_err(&read)?;
-        while let Some(row) = rows.next().map_err(&read)? {
-            take(row)?;
-        }
-        Ok(())
-    }
-
-    /// Closes it, which takes the rows in a write-ahead log beside it into the file.
-    fn close(self) -> Result<(), Error> {
-        let path = self.path;
-        self.connection.close().map_err(|(_, error)| Error::in_file(path)(error))
-    }
 }
 
 /// A count of texts that were not valid UTF-8, which the wire does not allow.

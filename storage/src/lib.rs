@@ -15,6 +15,7 @@ mod limits;
 mod load;
 mod plan;
 mod relocate;
+mod source;
 mod store;
 mod tally;
 mod writer;

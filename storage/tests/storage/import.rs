@@ -6,6 +6,10 @@ use fluxion_testkit::fixture;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 const RECORDS: &str = "SELECT collection, doc, ts, data FROM all_records";
 const ENTRIES: &str = "SELECT collection, key, 0, value FROM key_values";
@@ -96,4 +100,51 @@ fn a_log_beside_the_file_is_part_of_it() {
     let kept = Connection::open(directory.file("fluxion.db.imported")).unwrap();
     let count: i64 = kept.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 1);
+}
+
+/// It holds API keys, and a server that wrote it for everyone to read is no reason to leave it so.
+#[test]
+fn the_imported_file_is_private() {
+    let directory = TempDir::new();
+    let source = directory.file("fluxion.db");
+    std::fs::copy(fixture("fluxion.db"), &source).unwrap();
+    std::fs::set_permissions(&source, Permissions::from_mode(0o644)).unwrap();
+    load(&directory.0, 1).unwrap();
+    let kept = std::fs::metadata(directory.file("fluxion.db.imported")).unwrap();
+    assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+}
+
+/// A process that has the file open is taken for the C++ server, though it holds no lock on it.
+#[test]
+fn a_file_that_another_process_has_open_is_not_imported() {
+    let directory = TempDir::new();
+    let source = directory.file("fluxion.db");
+    std::fs::copy(fixture("fluxion.db"), &source).unwrap();
+    let mut other = Command::new("sleep");
+    let mut other = other.arg("600").stdin(Stdio::from(File::open(&source).unwrap())).spawn().unwrap();
+    let outcome = load(&directory.0, 1);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let wrong = outcome.expect_err("it is in use").to_string();
+    let process = format!("process {} (sleep)", other.id());
+    assert!(wrong.contains("fluxion.db") && wrong.contains(&process), "{wrong}");
+    assert!(wrong.contains("stop the C++ server"), "{wrong}");
+    assert!(source.exists());
+    assert!(load(&directory.0, 1).unwrap().records > 0);
+}
+
+/// Locked by somebody who can't be seen, as in another container; here it is this process itself.
+#[test]
+fn a_file_that_is_locked_is_not_imported() {
+    for (mode, lock) in [("WAL", "BEGIN; SELECT count(*) FROM records"), ("DELETE", "BEGIN IMMEDIATE")] {
+        let directory = TempDir::new();
+        let source = directory.file("fluxion.db");
+        std::fs::copy(fixture("fluxion.db"), &source).unwrap();
+        let other = Connection::open(&source).unwrap();
+        other.execute_batch(&format!("PRAGMA journal_mode = {mode}; {lock}")).unwrap();
+        let wrong = load(&directory.0, 1).expect_err("it is in use").to_string();
+        assert!(wrong.contains("another program uses it; stop the C++ server"), "{mode}: {wrong}");
+        drop(other);
+        assert!(load(&directory.0, 1).unwrap().records > 0, "{mode}");
+    }
 }
