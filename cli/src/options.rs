@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// A key must fit into the URL of a handshake.
 const SECRET_KEY_BYTES_MAX: usize = 1024;
-/// A message must hold at least one record of useful size; a larger one would hold up its core for seconds.
-const MESSAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 30;
+/// A message must hold at least one record of useful size, and no text that can't be stored.
+const MESSAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1 << 10..=fluxion_storage::TEXT_BYTES_MAX;
 
 /// Shorter intervals would be one long flush; a longer one than a day is surely a mistake.
 const FLUSH_INTERVAL_RANGE: std::ops::RangeInclusive<f64> = 0.05..=86_400.0;
@@ -105,7 +105,7 @@ pub struct Options {
           value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     spin_us: u64,
 
-    /// Longest message taken from a client, from 1KiB to 1GiB: bytes, or with a unit as in `64k`, `16MiB`
+    /// Longest message taken from a client, from 1KiB to 512MiB: bytes, or with a unit as in `64k`, `16MiB`
     #[arg(long, env = "FLUXIONDB_MAX_MESSAGE_BYTES", value_name = "SIZE", default_value = "16MiB",
           value_parser = parse_message_bytes)]
     max_message_bytes: usize,
@@ -327,7 +327,7 @@ fn parse_message_bytes(text: &str) -> Result<usize, String> {
     if MESSAGE_BYTES_RANGE.contains(&bytes) {
         Ok(bytes)
     } else {
-        Err(format!("{bytes} bytes is not between 1KiB and 1GiB"))
+        Err(format!("{bytes} bytes is not between 1KiB and 512MiB"))
     }
 }
 
@@ -383,8 +383,9 @@ mod tests {
         }
         assert!(parse_message_bytes("1023").is_err());
         assert!(parse_message_bytes("1k").is_ok());
-        assert!(parse_message_bytes("1g").is_ok());
-        assert!(parse_message_bytes("1073741825").is_err());
+        assert!(parse_message_bytes("512m").is_ok());
+        assert!(parse_message_bytes("536870913").is_err());
+        assert!(parse_message_bytes("1g").is_err());
     }
 
     #[test]

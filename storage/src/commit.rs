@@ -145,6 +145,7 @@ mod tests {
     use super::*;
     use crate::error::describe;
     use crate::file::ShardFile;
+    use crate::limits::TEXT_BYTES_MAX;
     use crate::store::tests::TempDir;
     use fluxion_engine::{Batch, Change};
 
@@ -153,6 +154,43 @@ mod tests {
         for ts in times {
             batch.push(Change::Put { collection: "c", document: "d", ts, data: &data });
         }
+    }
+
+    /// Far more than the page cache holds: what is in the log before the commit is not seen before it.
+    #[test]
+    fn a_plan_of_any_size_is_one_transaction() {
+        let directory = TempDir::new();
+        let mut file = ShardFile::create(&directory.0, 0, None).unwrap();
+        file.connection.pragma_update(None, "cache_size", -64).unwrap();
+        let mut batch = Batch::default();
+        put(&mut batch, 0..10);
+        commit(&mut file.connection, &Plan::new(&batch)).unwrap();
+        let mut batch = Batch::default();
+        batch.push(Change::DeleteCollection { collection: "c" });
+        put(&mut batch, 100..4100);
+        let path = file.path.clone();
+        let (sender, seen) = crossbeam_channel::unbounded();
+        let look = move || {
+            let other = ShardFile::open_to_read(&path).unwrap();
+            let log = std::fs::metadata(path.with_extension("db-wal")).unwrap();
+            sender.send((other.query::<i64>("SELECT count(*) FROM records").unwrap(), log.len())).unwrap();
+            false
+        };
+        file.connection.commit_hook(Some(look)).unwrap();
+        commit(&mut file.connection, &Plan::new(&batch)).unwrap();
+        let seen: Vec<(i64, u64)> = seen.try_iter().collect();
+        assert!(seen.len() == 1 && seen[0].0 == 10, "one commit, before which nothing is seen: {seen:?}");
+        assert!(seen[0].1 > 3 << 20, "what the cache does not hold is in the log: {seen:?}");
+        assert_eq!(file.query::<i64>("SELECT count(*) FROM records").unwrap(), 4000);
+    }
+
+    /// SQLite's own limit, which a text in a row of the longest names must stay below.
+    #[test]
+    fn the_longest_text_fits_into_a_row() {
+        let directory = TempDir::new();
+        let file = ShardFile::create(&directory.0, 0, None).unwrap();
+        let limit = file.connection.limit(rusqlite::limits::Limit::SQLITE_LIMIT_LENGTH).unwrap();
+        assert!(limit as usize > TEXT_BYTES_MAX + 1000, "{limit}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod tally;
 mod writer;
 
 pub use error::Error;
+pub use limits::TEXT_BYTES_MAX;
 pub use load::{Loaded, Loader};
 pub use store::{ApiKey, Store, StoreOptions};
 pub use writer::{Report, Writers};

@@ -6,6 +6,10 @@ use std::time::Duration;
 /// to the write-ahead log at a time. Tests need many transactions of little data.
 pub const TRANSACTION_BYTES: usize = if cfg!(test) { 1_000 } else { 16 << 20 };
 
+/// Longest text, or texts of one row, that a file is asked to hold. SQLite takes no row of more than 1,000,000,000 bytes;
+/// a change that holds one could never be stored, nor anything after it.
+pub const TEXT_BYTES_MAX: usize = 512 << 20;
+
 /// A row's share of a transaction besides its text: its key, and its part of the tree.
 pub const ROW_BYTES: usize = 32;
 

@@ -55,7 +55,7 @@ fn bad_options_exit_with_2() {
         (&["--secret-key", "k", "--cores", "none"], "--cores"),
         (&["--secret-key", "k", "--port", "http"], "--port"),
         (&["--secret-key", "k", "--bind", "localhost"], "--bind"),
-        (&["--secret-key", "k", "--max-message-bytes", "2GiB"], "1GiB"),
+        (&["--secret-key", "k", "--max-message-bytes", "1GiB"], "512MiB"),
         (&["--secret-key", "k", "--log", "loud"], "loud"),
         (&["--secret-key", "k", "--sync", "always"], "--sync"),
         (&["--frobnicate"], "--frobnicate"),

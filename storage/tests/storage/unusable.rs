@@ -1,4 +1,4 @@
-//! Whatever is wrong with a directory: the error names the file and says what is wrong, and nothing is changed.
+//! A directory with anything wrong: the error names the file and says what is wrong, and nothing is changed.
 
 use crate::support::{Running, TempDir, bytes, filled, load, options, records};
 use fluxion_engine::{ShardId, shard_of};
@@ -83,7 +83,7 @@ fn a_file_of_a_newer_version() {
     refused(&directory, &["shard-001.db", "newer version", "format 99"]);
 }
 
-/// What a server that was killed had only in the logs is still only there after a start that was refused.
+/// Data that a killed server has left in the logs alone is still there, and there alone, after a refused start.
 #[test]
 fn a_file_of_a_newer_version_beside_logs() {
     let (origin, directory) = (TempDir::new(), TempDir::new());
