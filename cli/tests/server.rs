@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 
+#[path = "server/bounds.rs"]
+mod bounds;
 #[path = "server/command_line.rs"]
 mod command_line;
 #[path = "server/conformance.rs"]
@@ -10,6 +12,8 @@ mod conformance;
 mod connections;
 #[path = "server/cores.rs"]
 mod cores;
+#[path = "server/fairness.rs"]
+mod fairness;
 #[path = "server/locked_memory.rs"]
 mod locked_memory;
 #[path = "server/logging.rs"]
