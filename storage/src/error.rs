@@ -66,7 +66,12 @@ impl fmt::Display for Error {
                 f.write_str(&texts.join("; "))
             }
             Error::NotStored { path, changes, why } => {
-                write!(f, "{}: {changes} changes are lost, they could not be stored: {why}", path.display())
+                let (are, they) = if *changes == 1 { ("change is", "it") } else { ("changes are", "they") };
+                write!(
+                    f,
+                    "{}: {changes} {are} lost, because {they} could not be stored: {why}",
+                    path.display()
+                )
             }
         }
     }

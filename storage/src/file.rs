@@ -210,6 +210,13 @@ impl ShardFile {
     }
 }
 
+/// Begins a new write-ahead log by a commit that changes nothing. SQLite syncs the log's header with the first commit,
+/// which may take seconds on a busy disk; those after it only write.
+pub(crate) fn begin_log(connection: &Connection) -> rusqlite::Result<()> {
+    // This number, which is always 0, is written even if it stays the same; a row would not be.
+    connection.pragma_update(None, "user_version", 0)
+}
+
 /// Empties the write-ahead log into the file.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))

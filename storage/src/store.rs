@@ -10,7 +10,7 @@ use crate::import;
 use crate::limits::BATCHES_SENT_MAX;
 use crate::load::Loader;
 use crate::relocate;
-use crate::writer::{Report, Writer, Writers};
+use crate::writer::{Report, Work, Writer, Writers};
 use crossbeam_channel::{Sender, bounded};
 use fluxion_engine::{Batch, SyncMode};
 use std::path::{Path, PathBuf};
@@ -71,8 +71,8 @@ impl Store {
         self.files.iter().map(|file| Loader::new(&file.path)).collect()
     }
 
-    /// Starts a writer for each shard, which answers to the reporter of the same place. Returns where each takes its
-    /// batches; `Writers` says how they are sent and how it ends.
+    /// Starts a writer for each shard, which answers to the reporter of the same place, and waits until all are ready.
+    /// Returns where each takes its batches.
     pub fn start_writers<R: Fn(Report) + Send + 'static>(
         self,
         reporters: Vec<R>,
@@ -80,11 +80,16 @@ impl Store {
         assert_eq!(reporters.len(), self.files.len(), "one reporter a shard");
         let StoreOptions { sync, cpus, .. } = self.options;
         let (mut senders, mut writers) = (Vec::new(), Vec::new());
+        let (beginning, all_begun) = bounded(0);
         for (index, (file, reporter)) in self.files.into_iter().zip(reporters).enumerate() {
             let (sender, batches) = bounded(BATCHES_SENT_MAX);
-            writers.push(Writer::start(index, file, sync, cpus.clone(), batches, reporter)?);
+            let work = Work::new(file, batches, reporter);
+            writers.push(Writer::start(index, work, sync, cpus.clone(), beginning.clone())?);
             senders.push(sender);
         }
+        drop(beginning);
+        // Each drops its end when it is ready, so the channel is closed when all are.
+        let _: Result<(), _> = all_begun.recv();
         Ok((senders, Writers::new(writers, self.lock)))
     }
 

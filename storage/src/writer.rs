@@ -11,15 +11,15 @@
 use crate::commit::commit;
 use crate::directory::DirectoryLock;
 use crate::error::{Error, describe};
-use crate::file::{ShardFile, checkpoint};
+use crate::file::{ShardFile, begin_log, checkpoint};
 use crate::limits::{IDLE, RETRY_FIRST, RETRY_LONGEST};
 use crate::plan::Plan;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use fluxion_engine::{Batch, SyncMode};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tracing::warn;
+use std::time::{Duration, Instant};
+use tracing::{debug, warn};
 
 /// A writer's answer to the batch that it was given.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,22 +61,24 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(
+    /// Starts the thread, which drops `beginning` when its file is ready for the first batch.
+    pub(crate) fn start<F: Fn(Report) + Send + 'static>(
         index: usize,
-        file: ShardFile,
+        work: Work<F>,
         sync: SyncMode,
         cpus: Vec<usize>,
-        batches: Receiver<Batch>,
-        report: impl Fn(Report) + Send + 'static,
+        beginning: Sender<()>,
     ) -> Result<Writer, Error> {
         let synchronous = match sync {
             SyncMode::Interval => "NORMAL",
             SyncMode::Always => "FULL",
         };
-        file.run_ref(|connection| connection.pragma_update(None, "synchronous", synchronous))?;
+        work.file.run_ref(|connection| connection.pragma_update(None, "synchronous", synchronous))?;
         let run = move || {
             run_on(&cpus);
-            Work { file, batches, report, last: None, wal_is_empty: true }.run()
+            work.begin_wal();
+            drop(beginning);
+            work.run()
         };
         let thread = std::thread::Builder::new().name(format!("writer-{index}")).spawn(run);
         thread.map(|thread| Writer { thread }).map_err(|error| Error::Thread(error.to_string()))
@@ -99,33 +101,42 @@ fn run_on(cpus: &[usize]) {
 }
 
 /// A writer's state, on its thread.
-struct Work<F> {
+pub(crate) struct Work<F> {
     file: ShardFile,
     batches: Receiver<Batch>,
     report: F,
     /// The last batch, if it came while the one before was being tried.
     last: Option<Batch>,
+    /// No batch is in the log, only its beginning.
     wal_is_empty: bool,
 }
 
 impl<F: Fn(Report)> Work<F> {
+    pub(crate) fn new(file: ShardFile, batches: Receiver<Batch>, report: F) -> Work<F> {
+        Work { file, batches, report, last: None, wal_is_empty: true }
+    }
+
     fn run(mut self) -> Result<(), Error> {
         loop {
             match self.batches.recv_timeout(IDLE) {
                 Ok(batch) => self.store(&batch)?,
-                Err(RecvTimeoutError::Timeout) => self.empty_wal(),
+                Err(RecvTimeoutError::Timeout) if self.wal_is_empty => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    self.empty_wal();
+                    self.begin_wal();
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         self.file.release()?;
         // The changes are safe in the write-ahead log too, so a failure here costs nothing.
-        self.wal_is_empty = false;
         self.empty_wal();
         Ok(())
     }
 
     /// Stores a batch, however long it takes.
     fn store(&mut self, batch: &Batch) -> Result<(), Error> {
+        let began = Instant::now();
         let plan = Plan::new(batch);
         let mut pause = RETRY_FIRST;
         while let Err(error) = commit(&mut self.file.connection, &plan) {
@@ -135,6 +146,7 @@ impl<F: Fn(Report)> Work<F> {
             }
             pause = (pause * 2).min(RETRY_LONGEST);
         }
+        debug!(file = %self.file.path.display(), changes = batch.len(), took = ?began.elapsed(), "committed");
         self.wal_is_empty = false;
         (self.report)(Report::Committed);
         Ok(())
@@ -164,10 +176,15 @@ impl<F: Fn(Report)> Work<F> {
         Ok(())
     }
 
-    fn empty_wal(&mut self) {
-        if self.wal_is_empty {
-            return;
+    /// Has the next batch find a log whose beginning is on disk, so that it need not wait for that.
+    fn begin_wal(&self) {
+        if let Err(error) = begin_log(&self.file.connection) {
+            let file = self.file.path.display();
+            warn!(%file, error = describe(&error), "the write-ahead log can't be written");
         }
+    }
+
+    fn empty_wal(&mut self) {
         match checkpoint(&self.file.connection) {
             Ok(()) => self.wal_is_empty = true,
             Err(error) => {

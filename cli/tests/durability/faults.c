@@ -1,5 +1,5 @@
 /* Preloaded into the server: makes writes, truncations and syncs of database files fail, as a control file says.
- * The file, named by FAULTS_CONTROL, is mapped by the test too: seven 64-bit numbers.
+ * The file, named by FAULTS_CONTROL, is mapped by the test too: eight 64-bit numbers.
  *   calls   counts what could have failed
  *   first   the first call that fails, counted from 0; negative: none
  *   count   how many fail from there on
@@ -7,6 +7,7 @@
  *   failed  counts what did fail
  *   frozen  while not 0, all of them wait
  *   freeze  the call that sets `frozen`, counted from 0; negative: none
+ *   syncs   while not 0, syncs wait, and nothing else
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,7 +21,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-struct control { volatile int64_t calls, first, count, error, failed, frozen, freeze; };
+struct control { volatile int64_t calls, first, count, error, failed, frozen, freeze, syncs; };
 static struct control *control;
 
 __attribute__((constructor)) static void map_control(void) {
@@ -65,7 +66,12 @@ ssize_t pwrite(int file, const void *from, size_t length, off_t at) {
 ssize_t pwrite64(int file, const void *from, size_t length, off64_t at) {
     return fails(file) ? -1 : REAL(pwrite64)(file, from, length, at);
 }
-int fsync(int file) { return fails(file) ? -1 : REAL(fsync)(file); }
-int fdatasync(int file) { return fails(file) ? -1 : REAL(fdatasync)(file); }
+static int sync_fails(int file) {
+    while (control && control->syncs && is_database(file)) usleep(1000);
+    return fails(file);
+}
+
+int fsync(int file) { return sync_fails(file) ? -1 : REAL(fsync)(file); }
+int fdatasync(int file) { return sync_fails(file) ? -1 : REAL(fdatasync)(file); }
 int ftruncate(int file, off_t length) { return fails(file) ? -1 : REAL(ftruncate)(file, length); }
 int ftruncate64(int file, off64_t length) { return fails(file) ? -1 : REAL(ftruncate64)(file, length); }

@@ -43,7 +43,7 @@ impl Faults {
         let options = File::options().read(true).write(true).create_new(true).clone();
         let file = options.open(directory.path().join("control")).unwrap();
         let faults = Faults { directory, file };
-        (0..7).for_each(|index| faults.set(index, 0));
+        (0..8).for_each(|index| faults.set(index, 0));
         faults.stop();
         faults.freeze_at(-1);
         faults
@@ -79,6 +79,11 @@ impl Faults {
     /// Has the call of this number and all after it wait.
     fn freeze_at(&self, call: i64) {
         self.set(6, call);
+    }
+
+    /// Has syncs wait, as on a disk that is busy with the work of others.
+    fn freeze_syncs(&self, frozen: bool) {
+        self.set(7, i64::from(frozen));
     }
 
     fn is_frozen(&self) -> bool {
@@ -317,6 +322,30 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(started.elapsed() < crate::support::PATIENCE, "it never happened: {what}");
         std::thread::yield_now();
+    }
+}
+
+/// A crash of the server costs no more than the interval, however long the disk takes to sync: what was written is there.
+#[test]
+fn a_flush_does_not_wait_for_the_disk() {
+    let (faults, data) = (Faults::new(), TempDir::new());
+    let arguments = ["--cores", "1", "--flush-interval", "0.05"];
+    let log = data.path().join("shard-000.db-wal");
+    let logged = |text: &str| {
+        let bytes = std::fs::read(&log).unwrap_or_default();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    for value in ["the first value", "the second value"] {
+        let mut server = faults.server(&data, &arguments);
+        faults.freeze_syncs(true);
+        server.client().done("sval", &json!({"col": "c", "key": "k", "value": value}));
+        wait_until("the flush", || logged(value));
+        server.kill();
+        faults.freeze_syncs(false);
+        let server = faults.server(&data, &arguments);
+        let found = server.client().call("gval", &json!({"col": "c", "key": "k"}));
+        assert_eq!(found, json!({"value": value}));
+        server.stop();
     }
 }
 
