@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod feed;
 mod garbage;
+mod index;
 mod json;
 mod limits;
 mod packet;

@@ -58,6 +58,9 @@ pub(crate) const GARBAGE_STEP_ITEMS: usize = 256;
 /// A deleted document of no more chunks than this is freed on the spot: queueing it would cost as much.
 pub(crate) const GARBAGE_INLINE_CHUNKS: usize = 4;
 
+/// Entries of a part of an index, on average at most: splitting one takes some 100 µs.
+pub(crate) const INDEX_PART_LEN: usize = 4096;
+
 /// Records or keys of records in one step of a change: even where each makes a collection, half a millisecond.
 pub(crate) const CHANGE_ITEMS: usize = 128;
 

@@ -1,13 +1,14 @@
 //! Named things by name and by slot: a paged copy-on-write slab with a hash index.
 //!
 //! Slots live in pages of 64 behind `Rc`, so a snapshot is a clone of the page list, and a writer copies a page only while
-//! a snapshot holds it. The index holds a 32-bit hash and a slot, so growing it reads no names and dropping it is one
-//! deallocation. Invariant: the index and the occupied slots are the same set; a free slot is in `free` once.
+//! a snapshot holds it. Invariant: the index and the occupied slots are the same set; a free slot is in `free` once.
 
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
+
+use crate::index::Index;
 
 const PAGE_SLOTS: usize = 64;
 
@@ -74,7 +75,7 @@ impl<T> Pages<T> {
 /// Things of one kind, found by name.
 pub(crate) struct Table<T> {
     pages: Pages<T>,
-    index: HashTable<(u32, u32)>,
+    index: Index,
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
 }
@@ -82,7 +83,7 @@ pub(crate) struct Table<T> {
 impl<T: Named> Table<T> {
     pub(crate) fn new() -> Self {
         let hasher = DefaultHashBuilder::default();
-        Self { pages: Pages::empty(), index: HashTable::new(), free: Vec::new(), hasher }
+        Self { pages: Pages::empty(), index: Index::new(), free: Vec::new(), hasher }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -90,7 +91,7 @@ impl<T: Named> Table<T> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.len() == 0
     }
 
     pub(crate) fn pages(&self) -> &Pages<T> {
@@ -98,11 +99,8 @@ impl<T: Named> Table<T> {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
-        let hash = self.hash(name);
-        let is_it = |&(known, slot): &(u32, u32)| {
-            known == hash && self.pages.get(slot as usize).is_some_and(|thing| thing.name() == name)
-        };
-        self.index.find(spread(hash), is_it).map(|&(_, slot)| slot as usize)
+        let is_it = |slot| self.pages.get(slot).is_some_and(|thing| thing.name() == name);
+        self.index.find(self.hash(name), is_it)
     }
 
     pub(crate) fn get(&self, slot: usize) -> Option<&T> {
@@ -134,7 +132,7 @@ impl<T: Named> Table<T> {
         }
         let Some(slot) = self.free.pop() else { unreachable!("a page of free slots was just added") };
         *self.slot_mut(slot as usize) = Some(Rc::new(thing));
-        self.index.insert_unique(spread(hash), (hash, slot), |&(known, _)| spread(known));
+        self.index.insert(hash, slot);
         slot as usize
     }
 
@@ -142,12 +140,10 @@ impl<T: Named> Table<T> {
     pub(crate) fn remove(&mut self, slot: usize) -> Rc<T> {
         let Some(thing) = self.slot_mut(slot).take() else { unreachable!("slot {slot} is occupied") };
         let hash = self.hash(thing.name());
-        match self.index.find_entry(spread(hash), |&(_, known)| known as usize == slot) {
-            Ok(entry) => drop(entry.remove()),
-            Err(_) => unreachable!("an occupied slot is in the index"),
-        }
+        let was_known = self.index.remove(hash, slot as u32);
+        assert!(was_known, "an occupied slot is in the index");
         self.free.push(slot as u32);
-        if self.index.is_empty() {
+        if self.index.len() == 0 {
             *self = Self::new();
         }
         thing
@@ -165,11 +161,6 @@ impl<T: Named> Table<T> {
     fn hash(&self, name: &str) -> u32 {
         (self.hasher.hash_one(name) >> 32) as u32
     }
-}
-
-/// A 64-bit hash from the stored 32 bits: the index takes its tag from the top bits and its bucket from the bottom.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
