@@ -27,13 +27,14 @@ impl Random {
 struct Place {
     collection: &'static str,
     ts_max: u64,
+    is_long: bool,
 }
 
 fn place(random: &mut Random) -> Place {
     if random.below(80) == 0 {
-        return Place { collection: "long", ts_max: 9000 };
+        return Place { collection: random.pick(&["long", "other"]), ts_max: 9000, is_long: true };
     }
-    Place { collection: random.pick(&["c0", "c1", "ü\\2", "c3"]), ts_max: 30 }
+    Place { collection: random.pick(&["c0", "c1", "ü\\2", "c3"]), ts_max: 30, is_long: false }
 }
 
 fn time(random: &mut Random, place: &Place) -> i64 {
@@ -55,7 +56,7 @@ impl Texts {
 }
 
 fn records(random: &mut Random, place: &Place, texts: &mut Texts) -> Vec<Record<usize>> {
-    let is_long = place.collection == "long";
+    let is_long = place.is_long;
     let count = if is_long { random.below(6000) } else { 1 + random.below(4) };
     let order = random.below(3);
     let mut collection = place.collection;
@@ -86,7 +87,7 @@ pub fn request(random: &mut Random, texts: &mut Texts) -> Request<usize> {
     let key = texts.add(random.pick(&NAMES_USED));
     let (contains, excludes) = (random.search(texts), random.search(texts));
     let (from, to) = (time(random, &place), time(random, &place));
-    let is_long = place.collection == "long";
+    let is_long = place.is_long;
     match random.below(100) {
         // Long data must be left to grow, be read whole, and be cut down so far that small chunks are joined.
         7..10 if is_long => {
@@ -120,8 +121,9 @@ pub fn request(random: &mut Random, texts: &mut Texts) -> Request<usize> {
         72..75 => Request::DeleteDocument { document, collection: Some(collection) },
         75 => Request::DeleteCollection { collection },
         76..82 => {
+            let count = if is_long { random.below(600) } else { 4 };
             let key = |_| RecordKey { collection, document, ts: time(random, &place) };
-            Request::DeleteRecords((0..4).map(key).collect())
+            Request::DeleteRecords((0..count).map(key).collect())
         }
         82..86 => Request::DeleteRange { collection, document, from, to },
         86..91 => {

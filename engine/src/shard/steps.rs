@@ -35,6 +35,11 @@ impl Work {
         };
         Self { packet, has_begun: false, position }
     }
+
+    /// Whether anything of it is done; until then it may be dropped.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
 }
 
 impl Shard {
