@@ -384,7 +384,6 @@ fn a_stop_stores_what_waits_behind_a_failed_batch() {
 
 /// Killed at many instants of a flush: of the records of one request, in one collection, all are there or none.
 #[test]
-#[ignore = "a batch may end inside a request"]
 fn a_kill_during_a_flush_keeps_requests_whole() {
     const INSTANTS: i64 = 6;
     let _alone = alone();
