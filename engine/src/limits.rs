@@ -43,6 +43,9 @@ pub(crate) const PATTERN_PREFIX_WORK: usize = 16;
 /// A prefix is no longer than this; those that are extracted from patterns have at most 100 bytes.
 pub(crate) const PATTERN_PREFIX_BYTES_MAX: usize = 256;
 
+/// A literal that a pattern needs is looked for first, unless it is shorter and so in nearly every text.
+pub(crate) const PATTERN_NEEDED_BYTES_MIN: usize = 3;
+
 /// Compiled patterns kept by a shard: clients repeat a handful.
 pub(crate) const PATTERN_CACHE_LEN_MAX: usize = 64;
 

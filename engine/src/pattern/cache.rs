@@ -120,7 +120,11 @@ mod tests {
         let first = message(cache.name_test("/(/"));
         assert!(is_known(&cache, "/(/"));
         assert!(first.is_some() && message(cache.name_test("/(/")) == first);
+        let big = message(cache.name_test(r"/(\w{500}){500}/")).unwrap();
+        assert!(big.contains("more than 524288 bytes"), "{big}");
         let long = format!("/{}/", "x".repeat(PATTERN_BYTES_MAX));
-        assert!(cache.name_test(&long).is_err() && !is_known(&cache, &long));
+        let too_long = message(cache.name_test(&long)).unwrap();
+        assert!(too_long.contains("8194 bytes long, and 8192 are allowed"), "{too_long}");
+        assert!(!is_known(&cache, &long), "what is refused by its length costs nothing to refuse again");
     }
 }

@@ -13,10 +13,7 @@ use regex_syntax::hir::{Hir, HirKind};
 use super::lazy::{Lazy, Place, Progress};
 use super::parts::Scratch;
 use crate::error::Error;
-use crate::limits::{PATTERN_COMPILED_BYTES_MAX, PATTERN_LAZY_BYTES};
-
-/// A shorter literal is in too many texts.
-const NEEDED_BYTES_MIN: usize = 3;
+use crate::limits::{PATTERN_COMPILED_BYTES_MAX, PATTERN_LAZY_BYTES, PATTERN_NEEDED_BYTES_MIN};
 
 /// A compiled pattern. What its searches share can be borrowed at any time, for one runs at a time.
 pub(crate) struct Pattern {
@@ -39,7 +36,8 @@ impl Pattern {
             .map_err(|_| Error::PatternTooBig { pattern: text.to_owned() })?;
         let lazy = Lazy::new(&parts, parsed);
         let has_prefixes = lazy.as_ref().is_some_and(Lazy::has_prefixes);
-        let literal = needed(parsed).filter(|literal| literal.len() >= NEEDED_BYTES_MIN && !has_prefixes);
+        let literal =
+            needed(parsed).filter(|literal| literal.len() >= PATTERN_NEEDED_BYTES_MIN && !has_prefixes);
         let needed = literal.map(|literal| Finder::new(literal).into_owned());
         let scratch = RefCell::new(Scratch::new(parts.states().len()));
         Ok(Self { parts, lazy: lazy.map(RefCell::new), needed, scratch })
