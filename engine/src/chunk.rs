@@ -41,12 +41,12 @@ impl Chunk {
         &self.text[self.span(index)]
     }
 
-    /// How many records are before this time.
+    /// The number of records before this time.
     pub(crate) fn count_before(&self, ts: i64) -> usize {
         self.timestamps.partition_point(|&known| known < ts)
     }
 
-    /// How many records are at or before this time; the newest is what is most often asked for.
+    /// The number of records at or before this time; the newest is what is most often asked for.
     pub(crate) fn count_through(&self, ts: i64) -> usize {
         if self.last_ts() <= ts { self.len() } else { self.timestamps.partition_point(|&known| known <= ts) }
     }
@@ -136,7 +136,7 @@ impl Chunk {
         }
     }
 
-    /// What it takes from the allocator, with the two counts of its `Rc`.
+    /// The memory that it takes from the allocator, with the two counts of its `Rc`.
     #[cfg(test)]
     pub(crate) fn allocated_bytes(&self) -> usize {
         let columns = self.timestamps.capacity() * 8 + self.ends.capacity() * 4 + self.text.capacity();

@@ -10,10 +10,10 @@ use crate::entry::Entry;
 use crate::garbage::Garbage;
 use crate::table::{Named, Table};
 
-/// What a record takes beside its text: its time and the end of its text.
+/// The memory of a record beside its text: its time and the end of its text.
 const RECORD_BYTES: usize = 12;
 
-/// How much there is.
+/// The amount of data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) documents: usize,

@@ -1,4 +1,4 @@
-//! All collections of a shard, by name and by slot, with what they amount to and what was deleted of them but not yet freed.
+//! All collections of a shard, by name and by slot, with what they amount to and what was deleted but is not yet freed.
 //!
 //! A collection's slot is that of its name. Names are kept apart, so that a list of them that is read in steps holds no
 //! data. Invariants: a collection is there exactly while it holds a record or an entry; the counts are the sums of the

@@ -1,4 +1,4 @@
-//! What can be wrong with a request that is well formed: its patterns.
+//! Errors of a request that is well formed: its patterns can be wrong.
 //!
 //! Display is the text the client gets, so it names the pattern and the reason in plain words, on one line.
 
@@ -16,7 +16,7 @@ pub enum Error {
     PatternInvalid {
         /// The pattern as the client wrote it.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason, as the parser gives it.
         reason: String,
     },
     /// The pattern's text is too long to be compiled.
@@ -28,7 +28,7 @@ pub enum Error {
     PatternClassesTooMany {
         /// The pattern as the client wrote it.
         pattern: String,
-        /// How many there are.
+        /// Their number.
         classes: usize,
     },
     /// The pattern ignores case, and its classes hold too many characters for that.

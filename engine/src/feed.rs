@@ -29,7 +29,7 @@ struct Reader {
     id: ReaderId,
     /// The number of the next change it gets; a segment begins with that.
     next: u64,
-    /// What had been closed, in bytes, when all before that was.
+    /// The bytes of all segments before that, as `Feed::closed_bytes` counts them.
     bytes: u64,
 }
 
@@ -47,7 +47,7 @@ pub struct Feed {
     open: Segment,
     readers: Vec<Reader>,
     reader_count: u64,
-    /// What all segments ever closed came to.
+    /// The bytes of all segments that were ever closed.
     closed_bytes: u64,
     /// Changes that have begun and go on in steps.
     unfinished: usize,
@@ -128,7 +128,7 @@ impl Feed {
         Some(batch)
     }
 
-    /// How many segments from `first` on come to about so many bytes and end with a whole request.
+    /// The number of segments from `first` on that come to about so many bytes and end with a whole request.
     fn segments_to_take(&mut self, first: usize, about_bytes: usize) -> usize {
         let (mut count, mut bytes) = (0, 0);
         let mut index = first;

@@ -11,7 +11,7 @@ use crate::entry::Entry;
 use crate::limits::{GARBAGE_INLINE_CHUNKS, GARBAGE_STEP_ITEMS};
 use crate::table::Pages;
 
-/// What waits to be freed, from large to small; a step takes from the smallest kind that has any.
+/// Data that waits to be freed, from large to small; a step takes from the smallest kind that has any.
 #[derive(Default)]
 pub(crate) struct Garbage {
     document_pages: Vec<Pages<Document>>,

@@ -31,7 +31,7 @@ pub(crate) fn escape_some(out: &mut Vec<u8>, text: &[u8], room: usize) -> usize 
     consumed
 }
 
-/// How many bytes at the start need no escape.
+/// The number of bytes at the start that need no escape.
 fn clean_len(text: &[u8]) -> usize {
     let (words, tail) = text.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {

@@ -7,10 +7,10 @@
 /// every reply is one piece, small enough that a thousand slow readers cost a few hundred MiB.
 pub const PIECE_BYTES: usize = 256 * 1024;
 
-/// What one step may look at, in bytes of text examined, so that a search that finds nothing still yields the core.
+/// The work of one step, in bytes of text examined, so that a search that finds nothing still yields the core.
 pub(crate) const WORK_MAX: usize = 64 * 1024;
 
-/// What looking at one record, document or entry counts for in that budget: about 2000 of them make a step.
+/// The work of looking at one record, document or entry: about 2000 of them make a step.
 pub(crate) const WORK_PER_ITEM: usize = 32;
 
 /// Records in a chunk: an insert in its middle moves at most this many timestamps.
@@ -31,13 +31,13 @@ pub(crate) const PATTERN_FOLDED_CHARS_MAX: usize = 800_000;
 /// The size of each automaton of a pattern: some 20,000 states.
 pub(crate) const PATTERN_COMPILED_BYTES_MAX: usize = 512 * 1024;
 
-/// What the states of a pattern that are made while it searches may take before they are made anew.
+/// The memory of the states of a pattern that are made while it searches; when it is full they are made anew.
 pub(crate) const PATTERN_LAZY_BYTES: usize = 256 * 1024;
 
-/// What it costs to make a state, beside as much as the pattern has parts: so a step's work is at worst a millisecond.
+/// The work of making a state, beside one for each part of the pattern: so a step is at worst a millisecond.
 pub(crate) const PATTERN_STATE_WORK: usize = 64;
 
-/// What it costs to look for the next of a pattern's prefixes, beside the bytes that are passed.
+/// The work of looking for the next of a pattern's prefixes, beside the bytes that are passed.
 pub(crate) const PATTERN_PREFIX_WORK: usize = 16;
 
 /// A prefix is no longer than this; those that are extracted from patterns have at most 100 bytes.
@@ -52,10 +52,10 @@ pub(crate) const PATTERN_CACHE_LEN_MAX: usize = 64;
 /// The memory of all of them.
 pub(crate) const PATTERN_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// How much of a pattern an error repeats, so that an error stays readable.
+/// The characters of a pattern that an error repeats, so that an error stays readable.
 pub(crate) const ERROR_PATTERN_CHARS_MAX: usize = 200;
 
-/// What one step of freeing may drop, in chunks, documents or entries: well under a millisecond.
+/// The things that one step of freeing may drop, in chunks, documents or entries: well under a millisecond.
 pub(crate) const GARBAGE_STEP_ITEMS: usize = 256;
 
 /// A deleted document of no more chunks than this is freed on the spot: queueing it would cost as much.

@@ -1,4 +1,4 @@
-//! What a shard can be asked to do, generic over how its texts are held.
+//! Requests to a shard, generic over how its texts are held.
 //!
 //! `Request<&str>` borrows from the message it was decoded from; `Packet` holds the same thing owned, to send to another
 //! core. A request is already validated in form: numbers are numbers, names are not empty where they must not be,
@@ -19,7 +19,7 @@ pub struct Record<S> {
     pub data: S,
 }
 
-/// What names one record.
+/// The names and the time of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordKey<S> {
     /// The collection's name.
@@ -59,9 +59,9 @@ pub enum Request<S> {
         ts: i64,
         /// The earliest time that counts.
         from: Option<i64>,
-        /// What the record must contain, a literal or a pattern.
+        /// A condition: the record contains this, a literal or a pattern.
         contains: Option<S>,
-        /// What the record must not contain.
+        /// A condition: the record does not contain this.
         excludes: Option<S>,
     },
     /// The records of one document between two times, both inclusive.
@@ -78,9 +78,9 @@ pub enum Request<S> {
         limit: Option<NonZeroU64>,
         /// Newest first.
         reverse: bool,
-        /// What a record must contain, a literal or a pattern.
+        /// A condition: a record contains this, a literal or a pattern.
         contains: Option<S>,
-        /// What a record must not contain.
+        /// A condition: a record does not contain this.
         excludes: Option<S>,
     },
     /// The names of all collections.
@@ -233,7 +233,7 @@ impl Request<&str> {
         }
     }
 
-    /// What it takes while it waits: its texts and what lists them.
+    /// The memory that it takes while it waits: its texts and the lists of them.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.item_count() * size_of::<Record<&str>>() + self.text_bytes()
     }

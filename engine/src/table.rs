@@ -12,7 +12,7 @@ use crate::index::Index;
 
 const PAGE_SLOTS: usize = 64;
 
-/// What a table can hold.
+/// A thing that a table can hold.
 pub(crate) trait Named: Clone {
     fn name(&self) -> &str;
 

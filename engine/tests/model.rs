@@ -66,7 +66,7 @@ struct Program {
     finished: Finished,
 }
 
-/// How much of what there should be much of.
+/// Counts of the events that make the test worth something.
 #[derive(Default)]
 struct Finished {
     replies: u64,

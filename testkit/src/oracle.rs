@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// A text a request may hold, and what it means.
 type Meaning = (&'static str, fn(&str) -> bool);
 
-/// What a record may be searched for, with what that means.
+/// Searches of a record, with their meaning.
 pub const SEARCHES: [Meaning; 7] = [
     (r"/\\/", |text| text.contains('\\')),
     ("a", |text| text.contains('a')),
@@ -22,7 +22,7 @@ pub const SEARCHES: [Meaning; 7] = [
     ("/a/b", |text| text.contains("/a/b")),
 ];
 
-/// What a name may be matched with, beside a literal.
+/// Patterns for names, with their meaning.
 pub const NAMES: [Meaning; 3] = [
     ("/[02]$/", |name| name.ends_with(['0', '2'])),
     ("/^N/i", |name| name.starts_with(['n', 'N'])),
@@ -192,7 +192,7 @@ impl Oracle {
         }
     }
 
-    /// How many records and entries there are.
+    /// The number of records and entries.
     fn size(&self) -> usize {
         let one = |found: &Collection| {
             found.documents.values().map(BTreeMap::len).sum::<usize>() + found.entries.len()
@@ -200,7 +200,7 @@ impl Oracle {
         self.collections.values().map(one).sum()
     }
 
-    /// What is empty is not there.
+    /// Takes away whatever is empty.
     fn tidy(&mut self) {
         for collection in self.collections.values_mut() {
             collection.documents.retain(|_, series| !series.is_empty());

@@ -1,6 +1,6 @@
 //! One change of a shard, as its readers get it.
 //!
-//! What is here can be replayed: a change names all that it needs, and the same changes in the same order give the same
+//! Changes can be replayed: each names all that it needs, and the same changes in the same order give the same
 //! data. A new kind must be known to everybody who reads feeds, so nobody matches it with a default arm.
 
 /// One effective change, generic over how its texts are held.

@@ -78,7 +78,7 @@ impl Batch {
         self.segments.iter().flat_map(|segment| segment.changes())
     }
 
-    /// How many changes it holds.
+    /// The number of changes in it.
     pub fn len(&self) -> usize {
         self.segments.iter().map(|segment| segment.len()).sum()
     }

@@ -10,7 +10,7 @@ use regex_automata::nfa::thompson::{NFA, WhichCaptures};
 use regex_automata::util::primitives::StateID;
 use regex_syntax::hir::{Hir, HirKind};
 
-use super::lazy::{Lazy, Place, Progress};
+use super::lazy::{Lazy, Place, Searched};
 use super::parts::Scratch;
 use crate::error::Error;
 use crate::limits::{PATTERN_COMPILED_BYTES_MAX, PATTERN_LAZY_BYTES, PATTERN_NEEDED_BYTES_MIN};
@@ -47,10 +47,10 @@ impl Pattern {
         self.needed.as_ref()
     }
 
-    pub(super) fn search_lazy(&self, text: &str, place: Option<Place>, work: &mut usize) -> Progress {
+    pub(super) fn search_lazy(&self, text: &str, place: Option<Place>, work: &mut usize) -> Searched {
         match &self.lazy {
             Some(lazy) => lazy.borrow_mut().run(text, place, work),
-            None => Progress::Unable,
+            None => Searched::Unable,
         }
     }
 

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use super::compiled::Pattern;
 use super::search::{Search, find_literal};
 
-/// What a record's text is searched for.
+/// A condition on a text.
 pub(super) enum TextTest<'a> {
     /// Boxed: a finder is large, and most requests have none.
     Literal(Box<Finder<'a>>),
@@ -43,7 +43,7 @@ pub(crate) struct FilterSearch {
     contains_is_met: bool,
 }
 
-/// What a text must and must not contain.
+/// The two conditions: a text must contain the one and must not contain the other.
 pub(crate) struct Filter<'a> {
     contains: Option<TextTest<'a>>,
     excludes: Option<TextTest<'a>>,

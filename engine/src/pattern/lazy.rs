@@ -29,12 +29,12 @@ pub(super) struct Lazy {
 pub(crate) struct Place {
     at: usize,
     state: LazyStateID,
-    /// How often the memory had begun anew when `state` was made.
+    /// The count of times that the memory had begun anew when `state` was made.
     clears: usize,
 }
 
 /// The way a part of a search came out.
-pub(super) enum Progress {
+pub(super) enum Searched {
     Found(bool),
     Interrupted(Place),
     /// This automaton can't search this text.
@@ -59,14 +59,14 @@ impl Lazy {
     }
 
     /// Begins a search, or goes on from a place.
-    pub(super) fn run(&mut self, text: &str, place: Option<Place>, work: &mut usize) -> Progress {
+    pub(super) fn run(&mut self, text: &str, place: Option<Place>, work: &mut usize) -> Searched {
         let Self { automaton, states, prefixes, state_work } = self;
         let states = states.get_or_insert_with(|| automaton.create_cache());
         if place.is_some_and(|place| place.clears != states.clear_count()) {
-            return Progress::Unable;
+            return Searched::Unable;
         }
         let run = Run { automaton, states, prefixes: prefixes.as_ref(), state_work: *state_work, text };
-        run.run(place, work).unwrap_or(Progress::Unable)
+        run.run(place, work).unwrap_or(Searched::Unable)
     }
 }
 
@@ -78,7 +78,7 @@ enum Prefix {
     Nowhere,
 }
 
-/// What one step of a search needs.
+/// One step of a search.
 struct Run<'a> {
     automaton: &'a DFA,
     states: &'a mut Cache,
@@ -89,7 +89,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// None if the automaton fails.
-    fn run(mut self, place: Option<Place>, work: &mut usize) -> Option<Progress> {
+    fn run(mut self, place: Option<Place>, work: &mut usize) -> Option<Searched> {
         let bytes = self.text.as_bytes();
         let (mut at, mut state) = match place {
             Some(place) => (place.at, place.state),
@@ -97,7 +97,7 @@ impl Run<'_> {
         };
         while at < bytes.len() {
             if *work == 0 {
-                return Some(Progress::Interrupted(Place { at, state, clears: self.states.clear_count() }));
+                return Some(Searched::Interrupted(Place { at, state, clears: self.states.clear_count() }));
             }
             if state.is_start()
                 && let Some(prefixes) = self.prefixes
@@ -108,7 +108,7 @@ impl Run<'_> {
                         at = looked_at;
                         continue;
                     }
-                    Prefix::Nowhere => return Some(Progress::Found(false)),
+                    Prefix::Nowhere => return Some(Searched::Found(false)),
                 }
                 state = self.start(at)?;
             }
@@ -121,10 +121,10 @@ impl Run<'_> {
             state = self.next(state, bytes[at], work)?;
             // A match is known one byte later. One that ends inside a character is an empty one there, which is none.
             if state.is_match() && self.text.is_char_boundary(at) {
-                return Some(Progress::Found(true));
+                return Some(Searched::Found(true));
             }
             if state.is_dead() {
-                return Some(Progress::Found(false));
+                return Some(Searched::Found(false));
             }
             if state.is_quit() {
                 return None;
@@ -132,7 +132,7 @@ impl Run<'_> {
             at += 1;
         }
         let last = self.automaton.next_eoi_state(self.states, state).ok()?;
-        Some(Progress::Found(last.is_match()))
+        Some(Searched::Found(last.is_match()))
     }
 
     /// The state in which a search begins at a place.

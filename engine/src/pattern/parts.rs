@@ -6,7 +6,7 @@
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
 
-/// What such a search needs while it runs: the parts at one place.
+/// The parts at one place, and the memory to find them.
 pub(super) struct Scratch {
     /// The parts in the order in which they were entered.
     entered: Vec<StateID>,

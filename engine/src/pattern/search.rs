@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 use regex_automata::util::primitives::StateID;
 
 use super::compiled::Pattern;
-use super::lazy::{Place, Progress};
+use super::lazy::{Place, Searched};
 use crate::limits::WORK_MAX;
 
 /// The place of a search for a pattern in its text.
@@ -46,12 +46,12 @@ impl Search {
             Self::Parts { at, led_to } => return pattern.search_parts(text, at, led_to, work),
         };
         match pattern.search_lazy(text, place, work) {
-            Progress::Found(found) => Some(found),
-            Progress::Interrupted(place) => {
+            Searched::Found(found) => Some(found),
+            Searched::Interrupted(place) => {
                 *self = Self::Lazy(place);
                 None
             }
-            Progress::Unable => {
+            Searched::Unable => {
                 *self = Self::of_parts();
                 self.run(pattern, text, work)
             }

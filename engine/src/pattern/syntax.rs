@@ -1,6 +1,6 @@
 //! From a client's text to a parsed pattern, and what is refused before it would cost too much.
 //!
-//! What costs beyond the length of a pattern is character classes: each of Unicode's is looked up in a table, and to ignore
+//! Beyond the length of a pattern, its character classes cost: each of Unicode's is looked up in a table, and to ignore
 //! case every character of a class is looked at.
 
 use std::convert::Infallible;
@@ -54,7 +54,7 @@ fn reason(message: &str) -> String {
     last.trim().trim_start_matches("error: ").to_owned()
 }
 
-/// What the character classes of a pattern come to.
+/// The cost of the character classes of a pattern.
 #[derive(Default)]
 struct ClassCost {
     /// Classes that are looked up in Unicode's tables.
@@ -62,7 +62,7 @@ struct ClassCost {
     /// Characters that are looked at to ignore case, as often as they are at most.
     chars: usize,
     ignores_case: bool,
-    /// How many brackets and operations on sets the visited item is in; each may look at all characters again.
+    /// The brackets and operations on sets that the visited item is in; each may look at all characters again.
     depth: usize,
 }
 
@@ -110,7 +110,7 @@ impl ClassCost {
 /// About how many characters are a letter, digit or mark.
 const WORD_CHARS: usize = 145_000;
 
-/// How many characters a class of Unicode has before it is negated; none if there is no such class.
+/// The number of characters of a class of Unicode before it is negated; none if there is no such class.
 fn unicode_chars(class: &ast::ClassUnicode) -> usize {
     let translated = Translator::new().translate("", &Ast::ClassUnicode(Box::new(class.clone())));
     let Ok(HirKind::Class(Class::Unicode(set))) = translated.map(Hir::into_kind) else { return 0 };

@@ -21,7 +21,7 @@ pub(crate) struct HistoryScan {
     next: Position,
     end: Position,
     reverse: bool,
-    /// How many more records may be written.
+    /// The number of records that may still be written.
     remaining: u64,
     is_first: bool,
     /// Set while a record is half written: how much of its text is.

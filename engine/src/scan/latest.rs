@@ -19,14 +19,14 @@ enum Part {
     Data,
 }
 
-/// What the newest record is asked to be.
+/// The conditions on a document and its newest record.
 pub(crate) struct Conditions<'a> {
     /// The latest time that counts.
     pub(crate) ts: i64,
     /// The earliest time that counts.
     pub(crate) from: i64,
     pub(crate) filter: Filter<'a>,
-    /// What the document's name must match.
+    /// The pattern that the document's name must match.
     pub(crate) names: Option<Rc<Pattern>>,
 }
 

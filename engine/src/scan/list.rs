@@ -8,7 +8,7 @@ use super::step::{Progress, Step};
 use crate::pattern::{Pattern, Search};
 use crate::table::{Named, Pages};
 
-/// What is written of each thing, and around them all.
+/// The part of each thing that is written, and the punctuation around them all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListShape {
     /// `"name","name"`

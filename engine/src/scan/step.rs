@@ -16,7 +16,7 @@ pub enum Progress {
 pub(crate) struct Step<'o> {
     pub(crate) out: &'o mut Vec<u8>,
     end: usize,
-    /// What it may still look at.
+    /// The work that is left.
     work: usize,
 }
 
@@ -37,7 +37,7 @@ impl<'o> Step<'o> {
         self.work = self.work.saturating_sub(WORK_PER_ITEM);
     }
 
-    /// What may still be looked at, for a search to take from.
+    /// The work that is left, for a search to take from.
     pub(crate) fn work(&mut self) -> &mut usize {
         &mut self.work
     }

@@ -3,7 +3,7 @@
 use super::step::{Progress, Step};
 use crate::entry::Entry;
 
-/// How much of a value is written.
+/// The place that the writing of a value has come to.
 #[derive(Default)]
 pub(crate) struct ValueScan {
     offset: usize,

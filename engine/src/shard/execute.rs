@@ -23,7 +23,8 @@ pub enum Outcome {
 impl Shard {
     /// Carries out a request and appends the reply's members to `out`; a change appends nothing.
     ///
-    /// What doesn't fit the first step of a reply is left to the cursor. A change that is more than a step hasn't begun yet.
+    /// The cursor has the rest of a reply that doesn't fit its first step. A change that is more than a step hasn't begun
+    /// yet.
     /// On an error nothing was changed and nothing written.
     #[rustfmt::skip]
     pub fn execute(&mut self, request: &Request<&str>, out: &mut Vec<u8>) -> Result<Outcome, Error> {

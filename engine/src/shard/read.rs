@@ -1,6 +1,6 @@
 //! Reads: each opens its member, runs the first step on the live data, and takes a snapshot only if that didn't finish.
 //!
-//! What isn't there reads as empty. Patterns are compiled before anything is looked up, so a bad one is an error also
+//! Whatever isn't there reads as empty. Patterns are compiled before anything is looked up, so a bad one is an error also
 //! where there is nothing to match.
 
 use std::num::NonZeroU64;

@@ -1,4 +1,4 @@
-//! What a shard owns: the collections, the feed of changes and the compiled patterns.
+//! The things that a shard owns: the collections, the feed of changes and the compiled patterns.
 
 use crate::collections::Collections;
 use crate::feed::{ChangeRef, Feed};
@@ -39,22 +39,22 @@ impl Shard {
         &mut self.feed
     }
 
-    /// How many collections there are.
+    /// The number of collections.
     pub fn collection_count(&self) -> usize {
         self.collections.len()
     }
 
-    /// How many documents there are, over all collections.
+    /// The number of documents, over all collections.
     pub fn document_count(&self) -> usize {
         self.collections.counts().documents
     }
 
-    /// How many records there are, over all documents.
+    /// The number of records, over all documents.
     pub fn record_count(&self) -> usize {
         self.collections.counts().records
     }
 
-    /// What the data takes, without the spare room of the allocator and of half-filled pages.
+    /// The memory of the data, without the spare room of the allocator and of half-filled pages.
     pub fn bytes(&self) -> usize {
         self.collections.counts().bytes
     }

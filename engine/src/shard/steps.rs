@@ -2,7 +2,7 @@
 //! collection.
 //!
 //! A change goes from its beginning to its end; other requests may come in between and see what is done of it so far.
-//! What they put behind its position is left as it is.
+//! Records that they put behind its position stay.
 
 use super::state::Shard;
 use crate::limits::{CHANGE_CHUNKS, CHANGE_COLLECTIONS, CHANGE_ITEMS, CHANGE_TEXT_BYTES};
@@ -18,7 +18,7 @@ pub struct Work {
     position: Position,
 }
 
-/// How far a change has come.
+/// The place that a change has come to.
 #[derive(Clone, Copy)]
 enum Position {
     /// The next record, key or collection.

@@ -1,6 +1,6 @@
 //! Mutations: each changes a collection, keeps the shard's counts in step, and enters what changed in the feed.
 //!
-//! What changes nothing is not entered. A collection left empty is taken away in the same call.
+//! A change without effect is not entered. A collection left empty is taken away in the same call.
 
 use std::ops::Range;
 
