@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::records::{ApiKey, ConnectionInfo, NewRecord, RecordKey, Scope};
 use crate::reply::Reply;
 use crate::request::{HistoryQuery, LatestQuery, Request};
+use crate::stats::Stats;
 use crate::stream::{Latest, Records};
 use std::collections::BTreeMap;
 
@@ -98,6 +99,11 @@ impl Client {
     /// The server's connections, this one among them.
     pub fn connections(&mut self) -> Result<Vec<ConnectionInfo>, Error> {
         self.call(&Request::Connections, |reply| reply.connections())
+    }
+
+    /// The server's counters. A server that does not count answers with [`Error::Server`].
+    pub fn stats(&mut self) -> Result<Stats, Error> {
+        self.call(&Request::Stats, |reply| reply.stats())
     }
 
     /// Adds an API key, or changes its scope. Like the next two, it takes the master key.

@@ -1,6 +1,6 @@
 //! What can go wrong, in words for the user. No error holds the API key: addresses are told without their query.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::time::Duration;
 
@@ -37,6 +37,10 @@ pub enum Error {
     Broken(io::Error),
     /// The server sent nothing for so long.
     Silent(Duration),
+    /// A reply, or what waits to be taken, is longer than [`Options::reply_bytes_max`](crate::Options::reply_bytes_max).
+    TooLong(usize),
+    /// A reply did not end within [`Options::reply_time_max`](crate::Options::reply_time_max).
+    Endless(Duration),
     /// What came is not what a FluxionDB server sends.
     Protocol(String),
     /// [`IN_FLIGHT_MAX`](crate::IN_FLIGHT_MAX) requests are waiting: receive replies before sending more.
@@ -60,6 +64,11 @@ impl Error {
         }
     }
 
+    /// The error of a reply that is not what was asked for.
+    pub(crate) fn unreadable(error: &serde_json::Error) -> Error {
+        Error::Protocol(format!("a reply that can't be read: {error}"))
+    }
+
     /// Tells a timeout from other failures of the socket.
     pub(crate) fn from_socket(error: io::Error, timeout: Duration) -> Error {
         match error.kind() {
@@ -72,16 +81,28 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Address(what) | Error::Server(what) => formatter.write_str(what),
+            Error::Address(what) => formatter.write_str(what),
+            Error::Server(what) => write_shown(formatter, what),
             Error::Unreachable { address, source } => {
                 write!(formatter, "can't connect to {address}: {source}")
             }
             Error::Refused { status, reason } => {
-                write!(formatter, "the server refused the connection: {reason} (status {status})")
+                formatter.write_str("the server refused the connection: ")?;
+                write_shown(formatter, reason)?;
+                write!(formatter, " (status {status})")
             }
             Error::Closed { code, reason } => write_closed(formatter, *code, reason),
             Error::Broken(source) => write!(formatter, "the connection broke: {source}"),
             Error::Silent(time) => write!(formatter, "the server was silent for {} s", time.as_secs_f64()),
+            Error::TooLong(bytes) => {
+                write!(
+                    formatter,
+                    "the server sent more than {bytes} bytes where a reply or a record is held whole"
+                )
+            }
+            Error::Endless(time) => {
+                write!(formatter, "a reply did not end within {} s", time.as_secs_f64())
+            }
             Error::Protocol(what) => write!(formatter, "this is no FluxionDB server: {what}"),
             Error::TooManyInFlight => {
                 write!(formatter, "{} requests are waiting for their replies", crate::IN_FLIGHT_MAX)
@@ -104,18 +125,31 @@ fn write_closed(formatter: &mut fmt::Formatter<'_>, code: Option<u16>, reason: &
     let reason = if reason.is_empty() || code == 1009 { meaning } else { reason };
     match reason {
         "" => write!(formatter, "the server closed the connection (code {code})"),
-        _ => write!(formatter, "the server closed the connection: {reason} (code {code})"),
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Unreachable { source, .. } | Error::Broken(source) => Some(source),
-            _ => None,
+        _ => {
+            formatter.write_str("the server closed the connection: ")?;
+            write_shown(formatter, reason)?;
+            write!(formatter, " (code {code})")
         }
     }
 }
+
+/// Writes the server's words without what a terminal would obey: control characters, and marks that turn the direction of
+/// text.
+fn write_shown(formatter: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for letter in text.chars() {
+        let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(letter, '\u{2066}'..='\u{2069}');
+        if letter.is_control() || turns {
+            write!(formatter, "{}", letter.escape_default())?;
+        } else {
+            formatter.write_char(letter)?;
+        }
+    }
+    Ok(())
+}
+
+// What the system says is part of the text, so it is no `source` too: it would be told twice.
+impl std::error::Error for Error {}
 
 #[cfg(test)]
 mod tests {
@@ -128,6 +162,27 @@ mod tests {
         assert!(told(Some(1009), "").contains("--max-message-bytes"));
         assert_eq!(told(Some(1011), "disk full"), "the server closed the connection: disk full (code 1011)");
         assert_eq!(told(Some(4000), ""), "the server closed the connection (code 4000)");
+    }
+
+    #[test]
+    fn the_servers_words_do_not_command_the_terminal() {
+        let hostile = "x\x1b]0;t\x07\u{9b}2J\u{202e}\n".to_string();
+        for error in [
+            Error::Server(hostile.clone()),
+            Error::Refused { status: 503, reason: hostile.clone() },
+            Error::Closed { code: Some(4000), reason: hostile },
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(r"x\u{1b}]0;t\u{7}\u{9b}2J\u{202e}\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let cause = source.to_string();
+        let error = Error::Unreachable { address: "x:1".into(), source };
+        assert!(error.to_string().contains(&cause) && std::error::Error::source(&error).is_none());
     }
 
     #[test]

@@ -5,11 +5,12 @@
 
 use crate::error::Error;
 use crate::handshake::Upgraded;
-use crate::limits::{RECEIVE_BYTES, SEND_BYTES};
+use crate::limits::{CONNECT_TIMEOUT, RECEIVE_BYTES, SEND_BYTES};
+use crate::options::Options;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Cursor, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
@@ -19,6 +20,14 @@ const CONTROL_BYTES_MAX: u64 = 125;
 pub(crate) struct Frames {
     stream: TcpStream,
     timeout: Duration,
+    reply_time_max: Duration,
+    reply_bytes_max: usize,
+    /// When the current reply must have ended.
+    deadline: Instant,
+    /// Bytes of replies that wait to be taken.
+    held_bytes: usize,
+    /// As the socket has it.
+    read_timeout: Duration,
     received: Box<[u8]>,
     /// What of `received` has not been looked at.
     start: usize,
@@ -33,13 +42,19 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    pub(crate) fn new(upgraded: Upgraded, timeout: Duration) -> Frames {
+    pub(crate) fn new(upgraded: Upgraded, options: &Options) -> Frames {
         let mut received = vec![0; RECEIVE_BYTES].into_boxed_slice();
         let end = upgraded.rest.len();
         received[..end].copy_from_slice(&upgraded.rest);
         Frames {
             stream: upgraded.stream,
-            timeout,
+            timeout: options.timeout,
+            reply_time_max: options.reply_time_max,
+            reply_bytes_max: options.reply_bytes_max,
+            // Until the server is ready.
+            deadline: Instant::now() + CONNECT_TIMEOUT.max(options.timeout),
+            held_bytes: 0,
+            read_timeout: options.timeout,
             received,
             start: 0,
             end,
@@ -50,6 +65,21 @@ impl Frames {
             mask_seed: RandomState::new().hash_one(end) | 1,
             pong: None,
         }
+    }
+
+    /// Begins to wait for a reply.
+    pub(crate) fn begin_wait(&mut self) {
+        self.deadline = Instant::now() + self.reply_time_max;
+    }
+
+    /// Counts a reply that waits to be taken.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.held_bytes += bytes;
+    }
+
+    /// Counts it no more.
+    pub(crate) fn let_go(&mut self, bytes: usize) {
+        self.held_bytes -= bytes;
     }
 
     /// Queues a text message; it is written when enough has come together, or with `flush`.
@@ -93,7 +123,11 @@ impl Frames {
                 if self.start == self.end {
                     self.fill()?;
                 }
-                return Ok(self.take_payload(text));
+                let complete = self.take_payload(text);
+                return match text.len() + self.held_bytes > self.reply_bytes_max {
+                    true => Err(Error::TooLong(self.reply_bytes_max)),
+                    false => Ok(complete),
+                };
             }
             let mut cursor = Cursor::new(&self.received[self.start..self.end]);
             let parsed = FrameHeader::parse(&mut cursor).map_err(|error| broken_frame(&error.to_string()))?;
@@ -179,6 +213,7 @@ impl Frames {
             self.start = 0;
         }
         loop {
+            self.limit_wait()?;
             match self.stream.read(&mut self.received[self.end..]) {
                 Ok(0) => return Err(Error::Closed { code: None, reason: String::new() }),
                 Ok(count) => {
@@ -186,9 +221,30 @@ impl Frames {
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::from_socket(error, self.timeout)),
+                Err(error) => match Error::from_socket(error, self.timeout) {
+                    Error::Silent(_) if Instant::now() >= self.deadline => return Err(self.endless()),
+                    other => return Err(other),
+                },
             }
         }
+    }
+
+    /// Makes sure that a read ends with the deadline.
+    fn limit_wait(&mut self) -> Result<(), Error> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(self.endless());
+        }
+        let wait = left.min(self.timeout);
+        if wait != self.read_timeout {
+            self.stream.set_read_timeout(Some(wait)).map_err(Error::Broken)?;
+            self.read_timeout = wait;
+        }
+        Ok(())
+    }
+
+    fn endless(&self) -> Error {
+        Error::Endless(self.reply_time_max)
     }
 
     fn push(&mut self, opcode: OpCode, payload: &[u8]) {

@@ -6,6 +6,7 @@ use crate::limits::{CONNECT_TIMEOUT, HANDSHAKE_BYTES_MAX};
 use crate::options::Options;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Instant;
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 /// An upgraded socket, and what the server sent behind its answer.
@@ -27,7 +28,8 @@ pub(crate) fn connect(options: &Options) -> Result<Upgraded, Error> {
         address.path
     );
     stream.write_all(request.as_bytes()).map_err(|error| Error::from_socket(error, CONNECT_TIMEOUT))?;
-    let rest = read_answer(&mut stream, &derive_accept_key(key.as_bytes()))?;
+    let rest =
+        read_answer(&mut stream, &derive_accept_key(key.as_bytes()), Instant::now() + CONNECT_TIMEOUT)?;
     let set = stream.set_read_timeout(Some(options.timeout));
     set.and_then(|()| stream.set_write_timeout(Some(options.timeout))).map_err(Error::Broken)?;
     Ok(Upgraded { stream, rest })
@@ -51,13 +53,13 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Reads the answer's head, and returns what came behind it.
-fn read_answer(stream: &mut TcpStream, accept: &str) -> Result<Vec<u8>, Error> {
+fn read_answer(stream: &mut TcpStream, accept: &str, deadline: Instant) -> Result<Vec<u8>, Error> {
     let mut received = Vec::new();
     let head_bytes = loop {
         if let Some(at) = memchr::memmem::find(&received, b"\r\n\r\n") {
             break at + 4;
         }
-        if read_more(stream, &mut received)? == 0 {
+        if read_more(stream, &mut received, deadline)? == 0 {
             return Err(Error::Closed { code: None, reason: String::new() });
         }
     };
@@ -67,15 +69,15 @@ fn read_answer(stream: &mut TcpStream, accept: &str) -> Result<Vec<u8>, Error> {
     match status {
         Some(101) if header(&head, "sec-websocket-accept") == Some(accept) => Ok(received),
         Some(101) => Err(Error::Protocol("its upgrade does not fit the request".into())),
-        Some(status) => Err(refused(stream, received, &head, status)),
+        Some(status) => Err(refused(stream, received, &head, status, deadline)),
         None => Err(Error::Protocol("it does not answer in HTTP/1.1".into())),
     }
 }
 
 /// The error of a refusal, with the body as far as it comes.
-fn refused(stream: &mut TcpStream, mut body: Vec<u8>, head: &str, status: u16) -> Error {
+fn refused(stream: &mut TcpStream, mut body: Vec<u8>, head: &str, status: u16, deadline: Instant) -> Error {
     let length = header(head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
-    while body.len() < length && read_more(stream, &mut body).is_ok_and(|count| count > 0) {}
+    while body.len() < length && read_more(stream, &mut body, deadline).is_ok_and(|count| count > 0) {}
     body.truncate(length);
     let text = String::from_utf8_lossy(&body);
     let line = text.lines().find(|line| !line.trim().is_empty()).map(str::trim);
@@ -88,9 +90,12 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<usize, Error> {
+fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>, deadline: Instant) -> Result<usize, Error> {
     if received.len() >= HANDSHAKE_BYTES_MAX {
         return Err(Error::Protocol("its answer to the upgrade is too long".into()));
+    }
+    if Instant::now() >= deadline {
+        return Err(Error::Silent(CONNECT_TIMEOUT));
     }
     let mut piece = [0; 4096];
     let count = loop {

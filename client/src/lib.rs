@@ -47,12 +47,18 @@
 //! ([`Options::attempts`]). Requests that were in flight are lost, and [`Client::reconnect`] must be called
 //! before [`Client::send`] takes others.
 //!
+//! # Limits
+//!
+//! A reply that holds too much at a time ([`Options::reply_bytes_max`]) or that does not end ([`Options::reply_time_max`])
+//! is an error, and the connection is given up. Replies that are read record by record may be of any length.
+//!
 //! The crate knows only the protocol: nothing of the server's crates may be imported.
 
 mod address;
 mod backoff;
 mod calls;
 mod client;
+mod connection;
 mod error;
 mod frames;
 mod handshake;
@@ -62,13 +68,16 @@ mod options;
 mod records;
 mod reply;
 mod request;
+mod stats;
 mod stream;
 
-pub use client::{Client, Ticket};
+pub use client::Client;
+pub use connection::Ticket;
 pub use error::Error;
 pub use limits::IN_FLIGHT_MAX;
 pub use options::Options;
 pub use records::{ApiKey, ConnectionInfo, NewRecord, Record, RecordKey, RecordText, Scope};
 pub use reply::Reply;
 pub use request::{HistoryQuery, LatestQuery, Request};
+pub use stats::{CoreStats, Stats};
 pub use stream::{Latest, Records};

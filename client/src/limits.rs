@@ -34,3 +34,11 @@ pub(crate) const PAUSE_FIRST: Duration = Duration::from_millis(100);
 
 /// The longest pause between two attempts.
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(3);
+
+/// Bytes of a reply that are held at a time, with those that wait to be taken, unless the user says otherwise: no server
+/// takes, and so holds, a longer record.
+pub(crate) const REPLY_BYTES_MAX: usize = 1 << 30;
+
+/// Time within which a reply must end, unless the user says otherwise. A history of a TiB takes that long on a fast
+/// network.
+pub(crate) const REPLY_TIME_MAX: Duration = Duration::from_secs(3600);

@@ -1,6 +1,6 @@
 //! How to connect: the address, the key, and how patient to be.
 
-use crate::limits::{ATTEMPTS, TIMEOUT};
+use crate::limits::{ATTEMPTS, REPLY_BYTES_MAX, REPLY_TIME_MAX, TIMEOUT};
 use std::fmt;
 use std::time::Duration;
 
@@ -24,15 +24,25 @@ pub struct Options {
     pub(crate) name: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) attempts: u32,
+    pub(crate) reply_bytes_max: usize,
+    pub(crate) reply_time_max: Duration,
 }
 
 impl Options {
     /// A server's address, such as `ws://localhost:8080`, and an API key that it knows.
     pub fn new(url: impl Into<String>, key: impl Into<String>) -> Options {
-        Options { url: url.into(), key: key.into(), name: None, timeout: TIMEOUT, attempts: ATTEMPTS }
+        Options {
+            url: url.into(),
+            key: key.into(),
+            name: None,
+            timeout: TIMEOUT,
+            attempts: ATTEMPTS,
+            reply_bytes_max: REPLY_BYTES_MAX,
+            reply_time_max: REPLY_TIME_MAX,
+        }
     }
 
-    /// What the server's list of connections calls this one.
+    /// The name of this connection in the server's list of them.
     pub fn name(mut self, name: impl Into<String>) -> Options {
         self.name = Some(name.into());
         self
@@ -50,6 +60,20 @@ impl Options {
         self.attempts = attempts;
         self
     }
+
+    /// The bytes of replies that may be held at a time, 1 GiB unless it is said otherwise. Records that are read one by one
+    /// are held one by one.
+    pub fn reply_bytes_max(mut self, bytes: usize) -> Options {
+        self.reply_bytes_max = bytes;
+        self
+    }
+
+    /// The time within which a reply must end, an hour unless it is said otherwise; at least a millisecond. With records
+    /// that are read one by one, it is also the time to read them.
+    pub fn reply_time_max(mut self, time: Duration) -> Options {
+        self.reply_time_max = time.max(Duration::from_millis(1));
+        self
+    }
 }
 
 impl fmt::Debug for Options {
@@ -63,6 +87,8 @@ impl fmt::Debug for Options {
             .field("name", &self.name)
             .field("timeout", &self.timeout)
             .field("attempts", &self.attempts)
+            .field("reply_bytes_max", &self.reply_bytes_max)
+            .field("reply_time_max", &self.reply_time_max)
             .finish()
     }
 }

@@ -84,6 +84,8 @@ pub enum Request<'a> {
     },
     /// The server's connections.
     Connections,
+    /// The server's counters.
+    Stats,
     /// Adds an API key, or changes its scope.
     AddApiKey {
         /// The key.
@@ -120,6 +122,7 @@ impl Request<'_> {
             Request::KeyNames { .. } => "gkeys",
             Request::RemoveValue { .. } => "rval",
             Request::Connections => "conn",
+            Request::Stats => "stats",
             Request::AddApiKey { .. } | Request::RemoveApiKey { .. } | Request::ListApiKeys => "keys",
         }
     }
@@ -137,6 +140,7 @@ impl Request<'_> {
                 | AllValues { .. }
                 | KeyNames { .. }
                 | Connections
+                | Stats
                 | ListApiKeys
         )
     }
@@ -159,7 +163,7 @@ impl Request<'_> {
             Request::Insert(records) => write_json(out, &records),
             Request::Latest(query) => write_json(out, &query),
             Request::History(query) => write_json(out, &query),
-            Request::Collections | Request::Connections => write_json(out, &json!({})),
+            Request::Collections | Request::Connections | Request::Stats => write_json(out, &json!({})),
             Request::DeleteDocument { document, collection: Some(collection) } => {
                 write_json(out, &json!({"doc": document, "col": collection}))
             }

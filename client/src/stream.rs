@@ -1,10 +1,9 @@
 //! Records read one by one while the reply is still coming. A stream that is dropped early is skipped when the next
 //! reply is asked for.
 
-use crate::client::Client;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::records::{Record, RecordText};
-use crate::reply::not_a_reply;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,21 +13,21 @@ use std::ops::Range;
 /// As an iterator it gives records of their own; [`Records::read`] gives them where they were received, which costs
 /// less.
 pub struct Records<'a> {
-    client: &'a mut Client,
+    connection: &'a mut Connection,
     ended: bool,
 }
 
 impl<'a> Records<'a> {
-    pub(crate) fn new(client: &'a mut Client) -> Records<'a> {
-        Records { client, ended: false }
+    pub(crate) fn new(connection: &'a mut Connection) -> Records<'a> {
+        Records { connection, ended: false }
     }
 
     /// The next record; `None` behind the last one.
     pub fn read(&mut self) -> Result<Option<RecordText<'_>>, Error> {
-        let Some(range) = next_element(self.client, &mut self.ended)? else { return Ok(None) };
-        serde_json::from_slice(&self.client.incoming.text[range])
+        let Some(range) = next_element(self.connection, &mut self.ended)? else { return Ok(None) };
+        serde_json::from_slice(&self.connection.incoming.text[range])
             .map(Some)
-            .map_err(|error| not_a_reply(&error))
+            .map_err(|error| Error::unreadable(&error))
     }
 }
 
@@ -44,19 +43,21 @@ impl Iterator for Records<'_> {
 
 /// The newest record of each document, in no particular order.
 pub struct Latest<'a> {
-    client: &'a mut Client,
+    connection: &'a mut Connection,
     ended: bool,
 }
 
 impl<'a> Latest<'a> {
-    pub(crate) fn new(client: &'a mut Client) -> Latest<'a> {
-        Latest { client, ended: false }
+    pub(crate) fn new(connection: &'a mut Connection) -> Latest<'a> {
+        Latest { connection, ended: false }
     }
 
     /// The next document with its record; `None` behind the last one.
     pub fn read(&mut self) -> Result<Option<(Cow<'_, str>, RecordText<'_>)>, Error> {
-        let Some(range) = next_element(self.client, &mut self.ended)? else { return Ok(None) };
-        split_entry(&self.client.incoming.text[range]).map(Some).map_err(|error| not_a_reply(&error))
+        let Some(range) = next_element(self.connection, &mut self.ended)? else { return Ok(None) };
+        split_entry(&self.connection.incoming.text[range])
+            .map(Some)
+            .map_err(|error| Error::unreadable(&error))
     }
 }
 
@@ -70,12 +71,11 @@ impl Iterator for Latest<'_> {
     }
 }
 
-fn next_element(client: &mut Client, ended: &mut bool) -> Result<Option<Range<usize>>, Error> {
+fn next_element(connection: &mut Connection, ended: &mut bool) -> Result<Option<Range<usize>>, Error> {
     if *ended {
         return Ok(None);
     }
-    let found = client.incoming.next_element(&mut client.frames);
-    let found = client.lost_if_failed(found)?;
+    let found = connection.next_element()?;
     *ended = found.is_none();
     Ok(found)
 }
