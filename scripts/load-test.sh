@@ -12,6 +12,24 @@
 #
 # Only loopback is used. Runs take turns by row, so that a slow minute of the machine hits all rows alike.
 set -euo pipefail
+
+# Before anything is built: the comment on top is the help.
+usage() {
+    awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"
+}
+case ${1:-} in
+"") ;;
+-h | --help)
+    usage
+    exit 0
+    ;;
+*)
+    echo "load-test.sh takes no argument $1; its settings are variables:" >&2
+    usage >&2
+    exit 2
+    ;;
+esac
+
 cd "$(dirname "$0")/.."
 . bench/load/common.sh
 
