@@ -28,8 +28,9 @@ mod window;
 mod worker;
 mod workload;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -51,6 +52,9 @@ fn main() -> ExitCode {
 /// Exit code 0: every request was answered without an error; 1: there is a report, but not all went well.
 fn load(options: &Options) -> Result<ExitCode> {
     options.check()?;
+    if let Some(path) = &options.report {
+        try_to_write(path)?;
+    }
     let report = if options.self_test { self_test::run(options)? } else { run::run(options, &options.url)? };
     let text = if options.json { report.json() } else { report.text() };
     writeln!(std::io::stdout(), "{}", text.trim_end())?;
@@ -58,4 +62,19 @@ fn load(options: &Options) -> Result<ExitCode> {
         fs::write(path, report.page()).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Finds out before a run of minutes whether its report can be written. What a file holds already stays until then.
+fn try_to_write(path: &Path) -> Result<()> {
+    let existed = path.exists();
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("--report: cannot write {}", path.display()))?;
+    if !existed {
+        // It must not look as if there had been a run.
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }

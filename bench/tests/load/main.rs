@@ -179,3 +179,15 @@ fn the_self_test_needs_no_server() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("target       self-test") && text.contains("trouble      none"), "{text}");
 }
+
+#[test]
+fn a_report_that_can_not_be_written_is_told_before_the_run() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fluxiondb-bench"))
+        // Nobody listens there: a run would fail with another error.
+        .args(["--url", "ws://127.0.0.1:1", "--apikey", "k", "--report", "/nonexistent/report.html"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.contains("--report: cannot write /nonexistent/report.html"), "{text}");
+}
