@@ -20,7 +20,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Arc<LogQueue>, Error> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(log.clone())
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(std::io::stderr().is_terminal() && !no_color())
         .with_target(false)
         // They would be printed on stderr, which ends the process where that fails.
         .log_internal_errors(false);
@@ -35,6 +35,11 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Arc<LogQueue>, Error> {
         hook.finish();
     }));
     Ok(log)
+}
+
+/// Whether the user wants no colours anywhere: see no-color.org.
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 fn describe(panic: &PanicHookInfo<'_>) -> String {

@@ -78,7 +78,7 @@ pub struct Options {
     max_dirty_bytes: usize,
 
     /// Port to listen on; 0 takes a free one and prints it
-    #[arg(short, long, env = "FLUXIONDB_PORT", default_value_t = 8080)]
+    #[arg(short, long, env = "FLUXIONDB_PORT", default_value = "8080", value_parser = parse_port)]
     port: u16,
 
     /// Address to listen on [default: [::], or 0.0.0.0 where there is no IPv6]
@@ -90,11 +90,10 @@ pub struct Options {
     #[arg(long, env = "FLUXIONDB_CORES", value_name = "COUNT|LIST", value_parser = Cores::parse)]
     cores: Option<Cores>,
 
-    /// Pin each core to its CPU
-    #[arg(long, env = "FLUXIONDB_PIN", value_name = "BOOL", default_value = "true",
-          default_missing_value = "true", num_args = 0..=1, require_equals = true,
-          action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
-    pin: bool,
+    /// Pin each core to its CPU [default: true]
+    #[arg(long, env = "FLUXIONDB_PIN", value_name = "BOOL", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pin: Option<bool>,
 
     /// Leave it to the system where each core runs
     #[arg(long, env = "FLUXIONDB_NO_PIN", value_parser = BoolishValueParser::new())]
@@ -212,6 +211,12 @@ impl Options {
         if self.data.is_none() && self.sync == SyncMode::Always {
             return Err("--sync always stores every write, so it needs a directory: --data DIR".into());
         }
+        if self.pin == Some(true) && self.no_pin {
+            return Err(
+                "--pin and --no-pin are both given (an environment variable counts too); give one of them"
+                    .into(),
+            );
+        }
         let data = self.data.map(|directory| DataSettings {
             directory,
             flush_interval: self.flush_interval,
@@ -225,7 +230,7 @@ impl Options {
             port: self.port,
             bind: self.bind,
             cores: self.cores,
-            pin: self.pin && !self.no_pin,
+            pin: self.pin.unwrap_or(true) && !self.no_pin,
             spin_us: self.spin_us,
             max_message_bytes: self.max_message_bytes,
             max_connections: self.max_connections as usize,
@@ -239,13 +244,14 @@ impl Options {
 }
 
 fn secret_key(key: Option<String>, file: Option<PathBuf>) -> Result<String, String> {
-    let key = match (key, file) {
-        (Some(key), None) => key,
+    let (key, source) = match (key, file) {
+        (Some(key), None) => (key, "--secret-key".to_string()),
         (None, Some(file)) => {
             let text = std::fs::read_to_string(&file)
                 .map_err(|error| format!("can't read the secret key from {}: {error}", file.display()))?;
             let line = text.strip_suffix('\n').unwrap_or(&text);
-            line.strip_suffix('\r').unwrap_or(line).to_string()
+            let key = line.strip_suffix('\r').unwrap_or(line).to_string();
+            (key, format!("the key in {}", file.display()))
         }
         (Some(_), Some(_)) => {
             return Err("--secret-key and --secret-key-file are both given (an environment variable counts \
@@ -258,16 +264,21 @@ fn secret_key(key: Option<String>, file: Option<PathBuf>) -> Result<String, Stri
                 .into());
         }
     };
-    if key.is_empty() {
-        return Err("the secret key is empty".into());
+    if key.trim().is_empty() {
+        let what = if key.is_empty() { "empty" } else { "blank" };
+        return Err(format!("{source} is {what}: a key must have letters or digits that nobody guesses"));
     }
     if key.len() > SECRET_KEY_BYTES_MAX {
         return Err(format!(
-            "the secret key is {} bytes long; at most {SECRET_KEY_BYTES_MAX} are allowed",
+            "{source} is {} bytes long; at most {SECRET_KEY_BYTES_MAX} are allowed",
             key.len()
         ));
     }
     Ok(key)
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    text.trim().parse().map_err(|_| "not a port: a number from 0 to 65535".to_string())
 }
 
 fn parse_bind(text: &str) -> Result<IpAddr, String> {
@@ -404,7 +415,7 @@ mod tests {
             (&["--pin"][..], true),
             (&["--no-pin"], false),
             (&["--pin=false"], false),
-            (&["--pin", "--no-pin"], false),
+            (&["--pin=false", "--no-pin"], false),
         ] {
             let all: Vec<&str> = ["-s", "k"].iter().chain(arguments).copied().collect();
             assert_eq!(parse(&all).unwrap().check().unwrap().pin, pin, "{arguments:?}");
@@ -417,7 +428,8 @@ mod tests {
             |key: Option<&str>, file: Option<PathBuf>| secret_key(key.map(String::from), file).unwrap_err();
         assert!(refused(None, None).contains("required"));
         assert!(refused(Some("a"), Some("b".into())).contains("both"));
-        assert!(refused(Some(""), None).contains("empty"));
+        assert!(refused(Some(""), None).contains("--secret-key is empty"));
+        assert!(refused(Some(" \t"), None).contains("--secret-key is blank"));
         assert!(refused(Some(&"x".repeat(1025)), None).contains("1025"));
         assert!(refused(None, Some("/nonexistent/key".into())).contains("/nonexistent/key"));
         assert_eq!(secret_key(Some("x".repeat(1024)), None).unwrap().len(), 1024);
@@ -458,6 +470,18 @@ mod tests {
         {
             assert!(data(&wrong).err().unwrap().contains(wrong[1]), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn pinning_and_not_pinning_is_refused() {
+        let refused = parse(&["-s", "k", "--pin", "--no-pin"]).unwrap().check().err().unwrap();
+        assert!(refused.contains("--pin and --no-pin"), "{refused}");
+    }
+
+    #[test]
+    fn a_port_says_what_is_expected() {
+        let refused = parse(&["-s", "k", "-p", "abc"]).unwrap_err().to_string();
+        assert!(refused.contains("'abc'") && refused.contains("a number from 0 to 65535"), "{refused}");
     }
 
     #[test]

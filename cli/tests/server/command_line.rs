@@ -1,6 +1,6 @@
 //! What the command line takes and refuses, and what it says then.
 
-use crate::support::{KEY, Server, command};
+use crate::support::{KEY, Server, TempDir, command};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
@@ -54,6 +54,9 @@ fn bad_options_exit_with_2() {
         (&["--secret-key", "k", "--flush-interval", "0"], "--sync always"),
         (&["--secret-key", "k", "--cores", "none"], "--cores"),
         (&["--secret-key", "k", "--port", "http"], "--port"),
+        (&["--secret-key", "k", "-p", "abc"], "a number from 0 to 65535"),
+        (&["--secret-key", " "], "--secret-key is blank"),
+        (&["--secret-key", "k", "--pin", "--no-pin"], "--pin and --no-pin"),
         (&["--secret-key", "k", "--bind", "localhost"], "--bind"),
         (&["--secret-key", "k", "--max-message-bytes", "1GiB"], "512MiB"),
         (&["--secret-key", "k", "--log", "loud"], "loud"),
@@ -103,7 +106,12 @@ fn a_taken_port_is_named() {
 fn a_cpu_that_is_not_there_is_named() {
     let (code, _, stderr) = run(&["--secret-key", "k", "--port", "0", "--cores", "1000-1000"]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("CPU 1000"), "{stderr}");
+    assert!(stderr.contains("--cores names CPU 1000"), "{stderr}");
+    let dir = TempDir::new();
+    let (code, _, stderr) =
+        run(&["--secret-key", "k", "--port", "0", "--data", dir.text(), "--storage-cpus", "1000"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("--storage-cpus names CPU 1000"), "{stderr}");
 }
 
 #[test]
