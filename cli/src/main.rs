@@ -16,7 +16,7 @@ mod spare_memory;
 mod store;
 
 use checks::Checked;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use error::Error;
 use fluxion_net::{Server, ServerOptions};
 use fluxion_storage::Writers;
@@ -37,7 +37,7 @@ const EXIT_BAD_OPTIONS: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if let Some(code) = commands::run_if_named(&arguments) {
+    if let Some(code) = commands::run_if_named(&arguments, Options::command) {
         return code;
     }
     let settings = match Options::parse().check() {

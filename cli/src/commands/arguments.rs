@@ -97,13 +97,15 @@ fn without_dashes(argument: &OsStr) -> &OsStr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::CommandLine;
+    use super::super::command::Command as Commands;
+    use super::super::connection::Connection;
     use super::*;
-    use clap::CommandFactory;
+    use clap::{Args, Subcommand};
 
     fn line(text: &str) -> Option<String> {
+        let root = Commands::augment_subcommands(Connection::augment_args(Command::new("f")));
         let arguments: Vec<OsString> = text.split(' ').map(OsString::from).collect();
-        let line = for_command(&CommandLine::command(), &arguments)?;
+        let line = for_command(&root, &arguments)?;
         Some(line.iter().map(|part| part.to_str().unwrap()).collect::<Vec<_>>().join(" "))
     }
 

@@ -8,12 +8,16 @@ use std::time::Duration;
 /// Attempts to connect again, within a second: an operator sees the error and decides.
 const ATTEMPTS: u32 = 4;
 
+/// Where a server is that was started without saying where.
+const URL_DEFAULT: &str = "ws://localhost:8080";
+
 /// Which server, and as whom.
 #[derive(Args, Clone)]
 pub struct Connection {
-    /// Address of the server, such as ws://localhost:8080
-    #[arg(long, global = true, env = "FLUXIONDB_URL", value_name = "URL", help_heading = "Connection")]
-    url: Option<String>,
+    /// Address of the server
+    #[arg(long, global = true, env = "FLUXIONDB_URL", value_name = "URL", default_value = URL_DEFAULT,
+          help_heading = "Connection")]
+    url: String,
 
     /// API key; better given by the environment, where `ps` does not show it
     #[arg(
@@ -26,7 +30,7 @@ pub struct Connection {
     )]
     apikey: Option<String>,
 
-    /// What the server's list of connections calls this one
+    /// Name of this connection in the server's list of them
     #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
     name: Option<String>,
 
@@ -39,9 +43,8 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(&self) -> Result<Client> {
-        let Some(url) = self.url.as_deref().filter(|url| !url.is_empty()) else {
-            bail!("missing required --url or FLUXIONDB_URL, such as ws://localhost:8080");
-        };
+        // A variable that is empty is as good as none.
+        let url = if self.url.is_empty() { URL_DEFAULT } else { &self.url };
         let Some(key) = self.apikey.as_deref().filter(|key| !key.is_empty()) else {
             bail!("missing required --apikey or FLUXIONDB_APIKEY");
         };
@@ -52,10 +55,4 @@ impl Connection {
         }
         Ok(Client::connect(options)?)
     }
-}
-
-/// Seconds since 1970, which `--ts` is when it is not given.
-pub fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs() as i64)
 }

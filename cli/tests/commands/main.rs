@@ -8,6 +8,7 @@ mod failures;
 mod keys;
 mod large;
 mod library;
+mod peers;
 mod records;
 mod shell;
 mod tools;

@@ -49,6 +49,46 @@ fn a_time_that_is_not_given_is_now_in_seconds() {
 }
 
 #[test]
+fn times_are_dates_and_distances_from_now_in_any_unit() {
+    let server = Server::start(&["--cores", "1"]);
+    for (doc, ts, unit) in [
+        ("ms", "2023-11-14T22:13:20.5Z", "ms"),
+        ("s", "2023-11-14T23:13:20+01:00", "s"),
+        ("number", "-5", "ns"),
+    ] {
+        let line = ["insert-record", "--col", "c", "--doc", doc, "--data", "x", "--ts", ts, "--unit", unit];
+        ok(&server, &line);
+    }
+    let latest = |more: &[&str]| json(&server, &[&["fetch-latest", "--col", "c"], more].concat());
+    let all = json!({
+        "ms": {"ts": 1_700_000_000_500_i64, "data": "x"},
+        "s": {"ts": 1_700_000_000, "data": "x"},
+        "number": {"ts": -5, "data": "x"},
+    });
+    // The newest there is, whatever the unit.
+    assert_eq!(latest(&[]), all);
+    assert_eq!(latest(&["--ts", "2023-11-14T22:13:20Z", "--from", "1"]), json!({"s": all["s"]}));
+    for doc in ["old", "new"] {
+        let ts = if doc == "old" { "now-2h" } else { "now" };
+        ok(
+            &server,
+            &["insert-record", "--col", "n", "--doc", doc, "--data", "x", "--ts", ts, "--unit", "us"],
+        );
+    }
+    let recent = json(&server, &["fetch-latest", "--col", "n", "--from", "now-1h", "--unit", "us"]);
+    assert_eq!(recent.as_object().unwrap().keys().collect::<Vec<_>>(), ["new"]);
+    let range = ["--from", "now-3h", "--to", "now-1h", "--unit", "us"];
+    let fetch = [&["fetch-document", "--col", "n", "--doc", "old"], &range[..]].concat();
+    assert_eq!(json(&server, &fetch).as_array().unwrap().len(), 1);
+    ok(&server, &[&["delete-range", "--col", "n", "--doc", "old"], &range[..]].concat());
+    assert_eq!(json(&server, &fetch), json!([]));
+    ok(&server, &["delete-record", "--col", "c", "--doc", "s", "--ts", "2023-11-14T22:13:20Z"]);
+    assert!(latest(&[]).get("s").is_none());
+    let refused = error(&server, &["fetch-latest", "--col", "c", "--ts", "noon"]);
+    assert!(refused.contains("noon") && refused.contains("now-1h"), "{refused}");
+}
+
+#[test]
 fn names_and_data_are_any_text() {
     let server = Server::start(&["--cores", "2"]);
     for name in HARD_NAMES {

@@ -1,4 +1,4 @@
-//! What an exported directory is made of, and what exports and imports say of it.
+//! The files that an exported directory is made of, and the summaries of exports and imports.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -7,9 +7,13 @@ use std::borrow::Cow;
 pub const KEY_VALUE_FILE: &str = "key_value.json";
 /// The file of the API keys: an array.
 pub const API_KEYS_FILE: &str = "apikeys.json";
-/// What the name of a document's file ends with.
+/// The list of a backup's files.
+pub const MANIFEST_FILE: &str = "manifest.jsonl";
+/// The true name of a collection whose directory can't have it: a JSON string.
+pub const NAME_FILE: &str = "collection_name.json";
+/// The end of the name of a document's file.
 pub const DOCUMENT_EXTENSION: &str = ".jsonl";
-/// What the name of a file ends with that is not complete.
+/// The end of the name of a file that is not complete.
 pub const PARTIAL_EXTENSION: &str = ".partial";
 
 /// A line of a document's file.
@@ -22,7 +26,7 @@ pub struct Line<'a> {
     pub data: Cow<'a, str>,
 }
 
-/// What an export prints.
+/// The summary that an export prints.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportSummary {
@@ -49,7 +53,7 @@ pub struct ExportedKeys {
     pub output_file: String,
 }
 
-/// What an import prints.
+/// The summary that an import prints.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportSummary {

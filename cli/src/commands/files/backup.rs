@@ -2,11 +2,13 @@
 //! server holds is compared with the manifest without being written anywhere.
 
 use super::archive::API_KEYS_FILE;
-use super::export::{Exporter, Written};
-use super::import::{import_collections, import_keys};
+use super::export::Exporter;
+use super::import::{CheckedKeys, import_collections};
+use super::interrupt::{Interrupts, Unfinished};
+use super::lines::Written;
 use super::manifest::{self, Expected, ManifestWriter};
-use super::output::print_json;
 use super::sources::find_collections;
+use crate::commands::output::print_json;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use fluxion_client::Client;
@@ -36,16 +38,20 @@ impl Backup {
             ensure!(entries.next().is_none(), "{shown} is not empty: take a new directory for each backup");
         }
         fs::create_dir_all(&self.dir).with_context(|| format!("can't make the directory {shown}"))?;
-        let mut manifest = ManifestWriter::create(&self.dir)?;
-        let mut exporter = Exporter::new(client, Some(&self.dir));
+        let unfinished = Unfinished::default();
+        let interrupts = Interrupts::watch(unfinished.clone(), format!("the backup in {shown}"))?;
+        let mut manifest = ManifestWriter::create(&self.dir, &unfinished)?;
+        let mut exporter = Exporter::new(client, Some((&self.dir, &unfinished)));
+        let keys = exporter.list_api_keys()?;
         let mut on_written = |written: Written| manifest.push(written);
         let collections = exporter.collections(None, &mut on_written)?;
-        let keys = exporter.api_keys(&mut on_written)?;
+        let keys = exporter.api_keys(&keys, &mut on_written)?;
         drop(exporter);
         // The manifest says that the files are there, so they must be on the disk before it is.
         let dir = File::open(&self.dir)?;
         rustix::fs::syncfs(&dir).with_context(|| format!("can't write {shown} to the disk"))?;
         manifest.finish()?;
+        drop(interrupts);
         rustix::fs::syncfs(&dir).with_context(|| format!("can't write {shown} to the disk"))?;
         let expected = manifest::read(&self.dir)?;
         manifest::verify(&self.dir, &expected)?;
@@ -82,8 +88,9 @@ impl Restore {
             bail!("the server is not empty, it has {} collections: use `import` to add to them", held.len());
         }
         let sources = find_collections(&self.dir, false)?;
+        let keys = CheckedKeys::read(client, &self.dir.join(API_KEYS_FILE))?;
         let collections = import_collections(client, &sources, false)?;
-        let keys = import_keys(client, &self.dir.join(API_KEYS_FILE))?;
+        let keys = keys.add(client)?;
         let verified = check_server(client, expected)?;
         print_json(&json!({
             "dir": self.dir.display().to_string(),

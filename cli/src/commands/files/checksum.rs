@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Length and checksum of what was written or read.
+/// The length and checksum of all bytes written or read so far.
 #[derive(Clone, Debug, Default)]
 pub struct Checksum {
     bytes: u64,
     hasher: crc32fast::Hasher,
 }
 
-/// What a manifest holds of a checksum.
+/// The length and checksum that a manifest holds of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     pub bytes: u64,
@@ -17,7 +17,7 @@ pub struct Sum {
 }
 
 impl Checksum {
-    /// That of some bytes.
+    /// The checksum of these bytes.
     pub fn of(bytes: &[u8]) -> Checksum {
         let mut checksum = Checksum::default();
         checksum.add(bytes);
@@ -33,11 +33,6 @@ impl Checksum {
     /// The sum of all so far.
     pub fn sum(&self) -> Sum {
         Sum { bytes: self.bytes, crc32: format!("{:08x}", self.hasher.clone().finalize()) }
-    }
-
-    /// Checksum and length as one text, which tells long names apart better than the checksum alone.
-    pub fn wide(&self) -> String {
-        format!("{:08x}{:x}", self.hasher.clone().finalize(), self.bytes)
     }
 }
 

@@ -1,26 +1,23 @@
 //! Export: every document of a collection to a file of its own.
-//!
-//! Documents are read in pages of time, many documents at a time, and whichever page comes first is written first, as it
-//! comes. So the server never waits for the client, no reply is held whole, and no snapshot lives longer than a page.
 
-use super::archive::{API_KEYS_FILE, ExportSummary, ExportedCollection, ExportedKeys, KEY_VALUE_FILE};
+use super::archive::{
+    API_KEYS_FILE, ExportSummary, ExportedCollection, ExportedKeys, KEY_VALUE_FILE, NAME_FILE,
+};
 use super::checksum::{Checksum, Sum};
-use super::lines::{DocumentLines, NewFile};
-use super::output::print_json;
-use super::paths::{collection_dir, document_file};
+use super::interrupt::{Interrupts, Unfinished};
+use super::lines::{DocumentLines, NewFile, Written};
+use super::pages::Pages;
+use super::paths::{CollectionDir, document_file};
+use super::previous::Previous;
 use super::progress::Progress;
-use anyhow::{Context, Result, bail};
+use crate::commands::output::print_json;
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use fluxion_client::{ApiKey, Client, HistoryQuery, LatestQuery, Request, Ticket};
+use fluxion_client::{ApiKey, Client, LatestQuery};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Documents that are read at a time; as many files are open.
-const DOCUMENTS_MAX: usize = 32;
-/// Records of a page: tens of MiB of usual records, so that asking for the next one costs little.
-const PAGE_RECORDS: u64 = 250_000;
 
 /// `export`
 #[derive(Args, Clone)]
@@ -29,7 +26,8 @@ const PAGE_RECORDS: u64 = 250_000;
   fluxiondb export --out-dir dump --col sensors
 
 Writes DIR/COLLECTION/DOCUMENT.jsonl, a record a line, DIR/COLLECTION/key_value.json and
-DIR/apikeys.json. The master key is not written.")]
+DIR/apikeys.json. The master key is not written. A collection a/b lies in DIR/a/b; one whose
+name can't be a path lies in a directory with its name in collection_name.json.")]
 pub struct Export {
     /// Directory to write to; made if it is not there
     #[arg(long, value_name = "DIR")]
@@ -43,6 +41,9 @@ pub struct Export {
     /// Export the API keys; takes the master key
     #[arg(long)]
     api_keys: bool,
+    /// Replace the older export in the directory: what it alone holds is removed when the new one is complete
+    #[arg(long)]
+    replace: bool,
 }
 
 impl Export {
@@ -55,24 +56,41 @@ impl Export {
         if self.out_dir.as_os_str().is_empty() {
             bail!("--out-dir is empty: name a directory");
         }
-        let mut exporter = Exporter::new(client, Some(&self.out_dir));
+        if let (Some(name), false) = (collection, self.all) {
+            let held = client.collections().context("can't list the collections")?;
+            ensure!(held.contains(name), "there is no collection {name:?}: `fetch-collections` lists them");
+        }
+        let previous = self.previous(collection)?;
+        let unfinished = Unfinished::default();
+        let what = format!("the export in {}", self.out_dir.display());
+        let interrupts = Interrupts::watch(unfinished.clone(), what)?;
+        let mut exporter = Exporter::new(client, Some((&self.out_dir, &unfinished)));
+        // That they may not be read is told before anything is written.
+        let keys = (self.all || self.api_keys).then(|| exporter.list_api_keys()).transpose()?;
         let names = if self.all { None } else { Some(collection.cloned().into_iter().collect()) };
-        let collections = exporter.collections(names, &mut |_| Ok(()))?;
-        let with_keys = self.all || self.api_keys;
-        let api_keys = with_keys.then(|| exporter.api_keys(&mut |_| Ok(()))).transpose()?;
+        let mut written = BTreeSet::new();
+        let mut on_written = |file: Written| {
+            written.insert(self.out_dir.join(file.file));
+            Ok(())
+        };
+        let collections = exporter.collections(names, &mut on_written)?;
+        let api_keys = keys.map(|keys| exporter.api_keys(&keys, &mut on_written)).transpose()?;
         drop(exporter);
+        previous.remove_all_but(&written)?;
+        drop(interrupts);
         print_json(&ExportSummary { output_dir: self.out_dir.display().to_string(), collections, api_keys })
     }
-}
 
-/// A file that was written.
-#[derive(Debug)]
-pub struct Written {
-    /// Its path below the export's directory.
-    pub file: String,
-    /// Records or entries in it.
-    pub records: u64,
-    pub sum: Sum,
+    fn previous(&self, collection: Option<&String>) -> Result<Previous> {
+        match collection {
+            _ if self.all => Previous::of_export(&self.out_dir, self.replace),
+            Some(name) => {
+                let dir = self.out_dir.join(CollectionDir::of(name).path);
+                Previous::of_collection(&dir, self.replace)
+            }
+            None => Ok(Previous::default()),
+        }
+    }
 }
 
 /// Is told of every file when it is complete.
@@ -81,14 +99,14 @@ pub type OnWritten<'w> = &'w mut dyn FnMut(Written) -> Result<()>;
 /// Writes collections below a directory, or, without one, only finds out what would be written.
 pub struct Exporter<'a> {
     client: &'a mut Client,
-    out_dir: Option<&'a Path>,
+    out: Option<(&'a Path, &'a Unfinished)>,
     progress: Progress,
 }
 
 impl<'a> Exporter<'a> {
     /// An export to a directory, or to nothing.
-    pub fn new(client: &'a mut Client, out_dir: Option<&'a Path>) -> Exporter<'a> {
-        Exporter { client, out_dir, progress: Progress::new() }
+    pub fn new(client: &'a mut Client, out: Option<(&'a Path, &'a Unfinished)>) -> Exporter<'a> {
+        Exporter { client, out, progress: Progress::new() }
     }
 
     /// Exports the collections named, or all.
@@ -105,33 +123,42 @@ impl<'a> Exporter<'a> {
         let mut exported = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let share = |index: usize| index as f64 / names.len() as f64;
-            let verb = if self.out_dir.is_some() { "exporting" } else { "checking" };
+            let verb = if self.out.is_some() { "exporting" } else { "checking" };
             self.progress.begin_part(format!("{verb} {name:?}"), share(index), share(index + 1));
             exported.push(self.collection(name, on_written).with_context(|| format!("collection {name:?}"))?);
         }
         Ok(exported)
     }
 
-    /// Exports the API keys that can be removed: the master key is the server's own.
-    pub fn api_keys(&mut self, on_written: OnWritten<'_>) -> Result<ExportedKeys> {
-        let mut keys: Vec<ApiKey> = self.client.api_keys().context("can't list the API keys")?;
+    /// The API keys that can be removed: the master key is the server's own.
+    pub fn list_api_keys(&mut self) -> Result<Vec<ApiKey>> {
+        let mut keys = self.client.api_keys().context("can't list the API keys")?;
         keys.retain(|key| key.deletable);
         keys.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        if let Some(out_dir) = self.out_dir {
+        Ok(keys)
+    }
+
+    /// Writes API keys.
+    pub fn api_keys(&mut self, keys: &[ApiKey], on_written: OnWritten<'_>) -> Result<ExportedKeys> {
+        if let Some((out_dir, _)) = self.out {
             make_dir(out_dir)?;
         }
         let sum = self.write_json(API_KEYS_FILE, &keys, true)?;
         let records = keys.len() as u64;
         on_written(Written { file: API_KEYS_FILE.into(), records, sum })?;
-        let output_file = self.out_dir.map(|dir| dir.join(API_KEYS_FILE).display().to_string());
-        Ok(ExportedKeys { keys: records, output_file: output_file.unwrap_or_default() })
+        Ok(ExportedKeys { keys: records, output_file: self.shown(API_KEYS_FILE) })
     }
 
     fn collection(&mut self, name: &str, on_written: OnWritten<'_>) -> Result<ExportedCollection> {
-        let dir = collection_dir(name)?;
-        let path = self.out_dir.map(|out_dir| out_dir.join(&dir));
+        let CollectionDir { path: dir, carries_name } = CollectionDir::of(name);
+        let path = self.out.map(|(out_dir, _)| out_dir.join(&dir));
         if let Some(path) = &path {
             make_dir(path)?;
+        }
+        if carries_name {
+            let file = format!("{dir}/{NAME_FILE}");
+            let sum = self.write_json(&file, name, false)?;
+            on_written(Written { file, records: 0, sum })?;
         }
         let documents = newest(self.client, name)?;
         let (mut document_count, mut record_count) = (0, 0);
@@ -145,8 +172,8 @@ impl<'a> Exporter<'a> {
             record_count += records;
             on_written(Written { file, records, sum: lines.finish()? })
         };
-        let pages = Pages::new(name, path.as_deref(), documents);
-        pages.read(self.client, &mut self.progress, &mut finished)?;
+        let out = path.as_deref().zip(self.out.map(|(_, unfinished)| unfinished));
+        Pages::new(name, out, documents).read(self.client, &mut self.progress, &mut finished)?;
 
         let values = self.client.values(name)?;
         let file = format!("{dir}/{KEY_VALUE_FILE}");
@@ -156,15 +183,20 @@ impl<'a> Exporter<'a> {
             collection: name.to_owned(),
             documents: document_count,
             records: record_count,
-            output_dir: path.map(|path| path.display().to_string()).unwrap_or_default(),
+            output_dir: self.shown(&dir),
         })
     }
 
-    fn write_json(&self, file: &str, value: &impl Serialize, private: bool) -> Result<Sum> {
+    /// A path below the export's directory, as the summary has it.
+    fn shown(&self, path: &str) -> String {
+        self.out.map_or_else(String::new, |(out_dir, _)| out_dir.join(path).display().to_string())
+    }
+
+    fn write_json(&self, file: &str, value: &(impl Serialize + ?Sized), private: bool) -> Result<Sum> {
         let mut text = serde_json::to_vec_pretty(value)?;
         text.push(b'\n');
-        if let Some(out_dir) = self.out_dir {
-            let mut file = NewFile::create(&out_dir.join(file), private)?;
+        if let Some((out_dir, unfinished)) = self.out {
+            let mut file = NewFile::create(&out_dir.join(file), private, unfinished)?;
             file.write(&text)?;
             file.finish()?;
         }
@@ -185,103 +217,4 @@ fn newest(client: &mut Client, collection: &str) -> Result<Vec<(String, i64)>> {
     }
     documents.sort_unstable();
     Ok(documents)
-}
-
-/// The documents of one collection on their way to their files.
-struct Pages<'a> {
-    collection: &'a str,
-    dir: Option<&'a Path>,
-    waiting: std::vec::IntoIter<(String, i64)>,
-    open: HashMap<Ticket, Open>,
-    done: usize,
-    total: usize,
-}
-
-/// A document of which a page has been asked for.
-struct Open {
-    lines: DocumentLines,
-    first: Option<i64>,
-    /// Time of the record that was written last.
-    written: i64,
-    newest: i64,
-}
-
-impl<'a> Pages<'a> {
-    fn new(collection: &'a str, dir: Option<&'a Path>, documents: Vec<(String, i64)>) -> Pages<'a> {
-        let total = documents.len();
-        Pages { collection, dir, waiting: documents.into_iter(), open: HashMap::new(), done: 0, total }
-    }
-
-    fn read(
-        mut self,
-        client: &mut Client,
-        progress: &mut Progress,
-        finished: &mut impl FnMut(DocumentLines) -> Result<()>,
-    ) -> Result<()> {
-        loop {
-            while self.open.len() < DOCUMENTS_MAX {
-                let Some((document, newest)) = self.waiting.next() else { break };
-                self.begin(client, document, newest)?;
-            }
-            let Some(reply) = client.receive()? else { return Ok(()) };
-            let Some(mut open) = self.open.remove(&reply.ticket()) else { continue };
-            let document = open.lines.document().to_owned();
-            let named = || format!("document {document:?}");
-            let count = self.take_page(&mut open, reply, progress).with_context(named)?;
-            if count == PAGE_RECORDS && open.written < i64::MAX {
-                self.ask(client, open)?;
-            } else {
-                self.done += 1;
-                finished(open.lines).with_context(named)?;
-            }
-        }
-    }
-
-    fn begin(&mut self, client: &mut Client, document: String, newest: i64) -> Result<()> {
-        let path = self.dir.map(|dir| dir.join(document_file(&document)));
-        let file = path.map(|path| NewFile::create(&path, false)).transpose()?;
-        let lines = DocumentLines::new(&document, file);
-        self.ask(client, Open { lines, first: None, written: i64::MIN, newest })
-    }
-
-    /// Asks for what comes behind the last record.
-    fn ask(&mut self, client: &mut Client, open: Open) -> Result<()> {
-        let from = if open.first.is_some() { open.written + 1 } else { i64::MIN };
-        let query = HistoryQuery::new(self.collection, open.lines.document()).from(from);
-        let ticket = client.send(&Request::History(query.limit(PAGE_RECORDS as i64)))?;
-        self.open.insert(ticket, open);
-        Ok(())
-    }
-
-    fn take_page(
-        &self,
-        open: &mut Open,
-        reply: fluxion_client::Reply<'_>,
-        progress: &mut Progress,
-    ) -> Result<u64> {
-        let mut records = reply.records()?;
-        let mut count = 0;
-        while let Some(record) = records.read()? {
-            open.lines.push(&record)?;
-            open.first.get_or_insert(record.ts);
-            open.written = record.ts;
-            count += 1;
-            progress.count(|| self.share_done(open));
-        }
-        Ok(count)
-    }
-
-    /// Each document counts alike, an unfinished one by how far it has come in time.
-    fn share_done(&self, current: &Open) -> f64 {
-        let partly: f64 = self.open.values().chain([current]).map(Open::share_done).sum();
-        (self.done as f64 + partly) / self.total.max(1) as f64
-    }
-}
-
-impl Open {
-    fn share_done(&self) -> f64 {
-        let Some(first) = self.first else { return 0.0 };
-        let span = self.newest as f64 - first as f64;
-        if span > 0.0 { ((self.written as f64 - first as f64) / span).min(1.0) } else { 1.0 }
-    }
 }

@@ -1,10 +1,9 @@
 //! The older layout: DIR/COLLECTION/DOCUMENT/*.json, each file a record or an array of records. A record has its time in
 //! `ts`, `timestamp` or `time`, or else its file is named after it; without `data` all of it is the data.
 
-use super::archive::KEY_VALUE_FILE;
-use super::import::Importer;
+use super::importer::Importer;
 use super::pipeline::Batch;
-use super::sources::{Item, Source, list};
+use super::sources::{Item, Source, is_json, list};
 use anyhow::{Context, Result, bail};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -13,21 +12,7 @@ use std::path::Path;
 
 type Members = BTreeMap<String, Box<RawValue>>;
 
-/// Whether a directory with these items is a collection's.
-pub fn is_collection(items: &[Item]) -> Result<bool> {
-    for item in items {
-        let holds = match item.is_dir {
-            true => list(&item.path)?.iter().any(|inner| !inner.is_dir && is_json(&inner.name)),
-            false => item.name == KEY_VALUE_FILE,
-        };
-        if holds {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// How much there is to read of a collection.
+/// The bytes that there are to read of a collection.
 pub fn bytes(source: &Source) -> Result<u64> {
     let documents = documents(source)?;
     Ok(documents.iter().flat_map(|(_, files)| files).map(|file| file.bytes).sum())
@@ -80,10 +65,6 @@ fn origin(files: &[Item]) -> String {
         [first, .., last] => format!("{} to {}", first.path.display(), last.path.display()),
         [] => String::new(),
     }
-}
-
-fn is_json(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 /// The files of a document, also in directories below it, in the order of their paths.

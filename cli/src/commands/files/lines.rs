@@ -1,8 +1,10 @@
 //! Files that have their name only when they are complete, and the lines of a document. Until then, and for good when
 //! the process is ended in the middle, a file's name ends with `.partial`.
 
-use super::archive::{Line, PARTIAL_EXTENSION};
+use super::archive::Line;
 use super::checksum::{Checksum, Sum};
+use super::interrupt::Unfinished;
+use super::paths::partial_file;
 use anyhow::{Context, Result};
 use fluxion_client::RecordText;
 use std::fs::{self, File, OpenOptions};
@@ -20,24 +22,23 @@ pub struct NewFile {
     path: PathBuf,
     partial: PathBuf,
     out: Option<BufWriter<File>>,
+    unfinished: Unfinished,
 }
 
 impl NewFile {
     /// Begins a file; a private one is for its owner only.
-    pub fn create(path: &Path, private: bool) -> Result<NewFile> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(PARTIAL_EXTENSION);
-        let partial = PathBuf::from(partial);
-        // What an interrupted run left; a link there is not followed.
-        let _ = fs::remove_file(&partial);
+    pub fn create(path: &Path, private: bool, unfinished: &Unfinished) -> Result<NewFile> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let partial = path.with_file_name(partial_file(&name));
         let mode = if private { PRIVATE } else { PUBLIC };
-        let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial);
+        let opened = unfinished.begin(&partial, || {
+            // What a killed run left; a link there is not followed.
+            let _ = fs::remove_file(&partial);
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)
+        });
         let file = opened.with_context(|| format!("can't create {}", partial.display()))?;
-        Ok(NewFile {
-            path: path.to_owned(),
-            partial,
-            out: Some(BufWriter::with_capacity(BUFFER_BYTES, file)),
-        })
+        let out = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+        Ok(NewFile { path: path.to_owned(), partial, out, unfinished: unfinished.clone() })
     }
 
     /// Adds to it.
@@ -48,23 +49,34 @@ impl NewFile {
 
     /// Gives it its name.
     pub fn finish(mut self) -> Result<()> {
-        if let Some(mut out) = self.out.take() {
-            let written = out.flush().and_then(|()| fs::rename(&self.partial, &self.path));
-            if written.is_err() {
-                let _ = fs::remove_file(&self.partial);
-            }
-            written.with_context(|| format!("can't write {}", self.path.display()))?;
-        }
+        let Some(out) = &mut self.out else { return Ok(()) };
+        out.flush().with_context(|| format!("can't write {}", self.partial.display()))?;
+        self.unfinished
+            .end(&self.partial, || fs::rename(&self.partial, &self.path))
+            .with_context(|| format!("can't write {}", self.path.display()))?;
+        self.out = None;
         Ok(())
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if self.out.take().is_some() {
-            let _ = fs::remove_file(&self.partial);
+        if let Some(out) = self.out.take() {
+            // What is buffered is of no use any more.
+            let _ = out.into_parts();
+            self.unfinished.end(&self.partial, || fs::remove_file(&self.partial)).unwrap_or_default();
         }
     }
+}
+
+/// A file that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Its path below the export's directory.
+    pub file: String,
+    /// Records or entries in it.
+    pub records: u64,
+    pub sum: Sum,
 }
 
 /// The lines of one document: into a file, or only into a checksum.
@@ -98,7 +110,7 @@ impl DocumentLines {
         }
     }
 
-    /// How many records there are.
+    /// The number of records so far.
     pub fn records(&self) -> u64 {
         self.records
     }
@@ -130,13 +142,14 @@ mod tests {
             let entries = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name());
             entries.map(|name| name.into_string().unwrap()).collect::<Vec<_>>()
         };
+        let unfinished = Unfinished::default();
         let record = RecordText { ts: -5, data: "\"\n".into() };
-        let mut lines = DocumentLines::new("ü", Some(NewFile::create(&path, false).unwrap()));
+        let mut lines = DocumentLines::new("ü", Some(NewFile::create(&path, false, &unfinished).unwrap()));
         lines.push(&record).unwrap();
         assert_eq!(names(), ["d.jsonl.partial"]);
         drop(lines);
         assert_eq!(names(), Vec::<String>::new());
-        let mut lines = DocumentLines::new("ü", Some(NewFile::create(&path, true).unwrap()));
+        let mut lines = DocumentLines::new("ü", Some(NewFile::create(&path, true, &unfinished).unwrap()));
         lines.push(&record).unwrap();
         let sum = lines.finish().unwrap();
         assert_eq!(names(), ["d.jsonl"]);

@@ -1,9 +1,10 @@
 //! The list of a backup's files with their checksums: a line for each file, and a last line that says that the list is
 //! complete. Without it, a directory is no backup.
 
+use super::archive::{DOCUMENT_EXTENSION, MANIFEST_FILE};
 use super::checksum::{Checksum, Sum};
-use super::export::Written;
-use super::lines::NewFile;
+use super::interrupt::Unfinished;
+use super::lines::{NewFile, Written};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,8 +12,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Its name in the backup's directory.
-pub const MANIFEST_FILE: &str = "manifest.jsonl";
 const BUFFER_BYTES: usize = 256 * 1024;
 
 #[derive(Serialize, Deserialize)]
@@ -37,8 +36,9 @@ pub struct ManifestWriter {
 
 impl ManifestWriter {
     /// Begins it.
-    pub fn create(dir: &Path) -> Result<ManifestWriter> {
-        Ok(ManifestWriter { file: NewFile::create(&dir.join(MANIFEST_FILE), false)?, files: 0 })
+    pub fn create(dir: &Path, unfinished: &Unfinished) -> Result<ManifestWriter> {
+        let file = NewFile::create(&dir.join(MANIFEST_FILE), false, unfinished)?;
+        Ok(ManifestWriter { file, files: 0 })
     }
 
     /// Adds a file.
@@ -60,7 +60,7 @@ impl ManifestWriter {
     }
 }
 
-/// What a file should hold.
+/// The content that a file should have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Expected {
     pub records: u64,
@@ -104,7 +104,7 @@ pub fn verify(dir: &Path, expected: &BTreeMap<String, Expected>) -> Result<()> {
             checksum.add(&buffer[..count]);
             lines += buffer[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
         }
-        let is_document = name.ends_with(super::archive::DOCUMENT_EXTENSION);
+        let is_document = name.ends_with(DOCUMENT_EXTENSION);
         let damaged = checksum.sum() != expected.sum || (is_document && lines != expected.records);
         ensure!(!damaged, "{} is damaged: it is not what the manifest says", path.display());
     }

@@ -65,8 +65,16 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            clear_line();
         }
+    }
+}
+
+/// Takes away what stands on the terminal's line, if stderr is one.
+pub fn clear_line() {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K");
     }
 }
 

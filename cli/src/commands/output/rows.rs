@@ -1,9 +1,7 @@
-//! Results on stdout: JSON with two spaces of indentation, or rows as a table or CSV. Rows are written as they come,
-//! so that a result of any length costs no memory.
+//! Rows as a table for people or as CSV. They are written as they come, so that a result of any length costs no memory.
 
-use anyhow::Result;
+use super::escape::{is_hidden, printable};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
@@ -29,54 +27,6 @@ pub struct FormatFlag {
     pub format: Format,
 }
 
-/// Prints a value as indented JSON.
-pub fn print_json(value: &(impl Serialize + ?Sized)) -> Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
-    writeln!(out)?;
-    Ok(out.flush()?)
-}
-
-/// What a command prints that has nothing to say.
-pub fn print_ok() -> Result<()> {
-    print_json(&serde_json::json!({"status": "ok"}))
-}
-
-/// Whether a command failed only because nobody reads its output any more.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut sources = error.chain().filter_map(|source| source.downcast_ref::<io::Error>());
-    sources.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// An array of JSON values, written one by one.
-pub struct JsonArray<W: Write> {
-    out: W,
-    empty: bool,
-}
-
-impl<W: Write> JsonArray<W> {
-    /// Begins it.
-    pub fn new(mut out: W) -> io::Result<JsonArray<W>> {
-        out.write_all(b"[")?;
-        Ok(JsonArray { out, empty: true })
-    }
-
-    /// Adds a value.
-    pub fn push(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let separator: &[u8] = if self.empty { b"\n  " } else { b",\n  " };
-        self.empty = false;
-        let text = serde_json::to_string_pretty(value)?;
-        self.out.write_all(separator)?;
-        self.out.write_all(text.replace('\n', "\n  ").as_bytes())
-    }
-
-    /// Ends it.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.out.write_all(if self.empty { b"]\n" } else { b"\n]\n" })?;
-        self.out.flush()
-    }
-}
-
 /// The buffered stdout.
 pub fn stdout() -> BufWriter<StdoutLock<'static>> {
     BufWriter::with_capacity(64 * 1024, io::stdout().lock())
@@ -96,7 +46,7 @@ impl<W: Write> Rows<W> {
     pub fn new(out: W, format: Format, header: &[&str]) -> io::Result<Rows<W>> {
         let mut rows = Rows { out, as_table: format == Format::Table, held: Vec::new(), widths: Vec::new() };
         let shown: Vec<String> = match rows.as_table {
-            true => header.iter().map(|name| name.to_uppercase()).collect(),
+            true => header.iter().map(|name| heading(name)).collect(),
             false => header.iter().map(|name| name.to_string()).collect(),
         };
         rows.push(&shown.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -109,7 +59,7 @@ impl<W: Write> Rows<W> {
             let fields: Vec<Cow<'_, str>> = cells.iter().map(|cell| csv_field(cell)).collect();
             return writeln!(self.out, "{}", fields.join(","));
         }
-        let row: Vec<String> = cells.iter().map(|cell| printable(cell)).collect();
+        let row: Vec<String> = cells.iter().map(|cell| printable(cell).into_owned()).collect();
         if !self.widths.is_empty() {
             return self.write_row(&row);
         }
@@ -144,20 +94,24 @@ impl<W: Write> Rows<W> {
     }
 }
 
-/// Control characters would break the table, or command the terminal.
-fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, letter| {
-        match letter.is_control() {
-            true => shown.extend(letter.escape_default()),
-            false => shown.push(letter),
-        }
-        shown
-    })
+/// A name of a column as a table shows it; a unit stays as it is, since `µS` would be another one.
+fn heading(name: &str) -> String {
+    let words: Vec<String> = name
+        .split(' ')
+        .map(|word| if word == "µs" { word.to_owned() } else { word.to_uppercase() })
+        .collect();
+    words.join(" ")
 }
 
+/// A field of CSV. Lines stay lines, since CSV has a form for them; all else that is hidden is escaped as in a table.
 fn csv_field(text: &str) -> Cow<'_, str> {
-    let plain = !text.contains(['"', ',', '\n', '\r']) && text.trim() == text;
-    if plain { Cow::Borrowed(text) } else { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) }
+    let hidden = |letter: char| is_hidden(letter) && letter != '\n';
+    let text: Cow<'_, str> = match text.contains(hidden) {
+        true => text.split('\n').map(printable).collect::<Vec<_>>().join("\n").into(),
+        false => text.into(),
+    };
+    let plain = !text.contains(['"', ',', '\n']) && text.trim() == text;
+    if plain { text } else { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) }
 }
 
 #[cfg(test)]
@@ -185,23 +139,13 @@ mod tests {
             rows(Format::Csv, &[["a,b", "say \"x\""], ["c", ""]]),
             "key,value\n\"a,b\",\"say \"\"x\"\"\"\nc,\n"
         );
+        let hidden = rows(Format::Csv, &[["\x1b[2J\u{9b}", "a\r\n\u{202e}b"]]);
+        assert_eq!(hidden, "key,value\n\\u{1b}[2J\\u{9b},\"a\\r\n\\u{202e}b\"\n");
     }
 
     #[test]
     fn long_tables_do_not_wait_for_their_end() {
         let cells = vec![["k", "v"]; SAMPLE_ROWS + 5];
         assert_eq!(rows(Format::Table, &cells).lines().count(), SAMPLE_ROWS + 6);
-    }
-
-    #[test]
-    fn arrays_look_as_if_written_at_once() {
-        for values in [vec![], vec![serde_json::json!({"a": 1, "b": "\n"}), serde_json::json!({})]] {
-            let mut out = Vec::new();
-            let mut array = JsonArray::new(&mut out).unwrap();
-            values.iter().for_each(|value| array.push(value).unwrap());
-            array.finish().unwrap();
-            let expected = serde_json::to_string_pretty(&values).unwrap() + "\n";
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Key-value entries.
 
 use super::fetch::print_names;
-use super::output::{Format, FormatFlag, Rows, print_json, print_ok, stdout};
+use crate::commands::output::{Format, FormatFlag, Rows, print_json, print_ok, stdout};
 use anyhow::Result;
 use clap::Args;
 use fluxion_client::Client;

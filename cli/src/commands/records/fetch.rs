@@ -1,7 +1,7 @@
 //! Reading collections and records.
 
-use super::connection::now;
-use super::output::{Format, FormatFlag, JsonArray, Rows, print_json, stdout};
+use crate::commands::output::{Format, FormatFlag, JsonArray, Rows, print_json, stdout};
+use crate::commands::times::{Time, UnitFlag};
 use anyhow::Result;
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -40,7 +40,7 @@ pub fn print_names(header: &str, names: &[String], format: Format) -> Result<()>
 #[derive(Args, Clone)]
 #[command(after_help = "Examples:
   fluxiondb fetch-latest --col sensors
-  fluxiondb fetch-latest --col sensors --doc '/^device-/' --ts 1700000000 --format table
+  fluxiondb fetch-latest --col sensors --doc '/^device-/' --ts 2026-03-01T12:00:00Z --format table
   fluxiondb fetch-latest --col sensors --where '\"state\":\"on\"'")]
 pub struct Latest {
     /// Collection
@@ -49,12 +49,15 @@ pub struct Latest {
     /// Document, or /pattern/ [default: all]
     #[arg(long, value_name = "NAME|/PATTERN/")]
     doc: Option<String>,
-    /// Time at which to look, in the unit of your records [default: now, in seconds]
-    #[arg(long, value_name = "TIME")]
-    ts: Option<i64>,
+    /// Time at which to look: a number in the unit of your records, a date as in RFC 3339, now, or now-1h [default: the
+    /// newest there is]
+    #[arg(long, value_name = "TIME", value_parser = Time::parse)]
+    ts: Option<Time>,
     /// Leave out records that are older than this
-    #[arg(long, value_name = "TIME")]
-    from: Option<i64>,
+    #[arg(long, value_name = "TIME", value_parser = Time::parse)]
+    from: Option<Time>,
+    #[command(flatten)]
+    unit: UnitFlag,
     /// Only records that contain this text or match /pattern/
     #[arg(long = "where", value_name = "TEXT|/PATTERN/")]
     contains: Option<String>,
@@ -68,11 +71,11 @@ pub struct Latest {
 impl Latest {
     /// Prints an object from documents to records.
     pub fn run(&self, client: &mut Client) -> Result<()> {
-        let mut query = LatestQuery::new(&self.col, self.ts.unwrap_or_else(now));
+        let mut query = LatestQuery::new(&self.col, self.unit.resolve_if(self.ts)?.unwrap_or(i64::MAX));
         if let Some(document) = &self.doc {
             query = query.document(document);
         }
-        if let Some(from) = self.from {
+        if let Some(from) = self.unit.resolve_if(self.from)? {
             query = query.from(from);
         }
         if let Some(contains) = &self.contains {
@@ -96,7 +99,7 @@ impl Latest {
 /// `fetch-document`
 #[derive(Args, Clone)]
 #[command(after_help = "Examples:
-  fluxiondb fetch-document --col sensors --doc device-1 --from 0 --to 1800000000
+  fluxiondb fetch-document --col sensors --doc device-1 --from now-1h --unit ms
   fluxiondb fetch-document --col sensors --doc device-1 --limit 10 --reverse --format table")]
 pub struct Document {
     /// Collection
@@ -105,12 +108,15 @@ pub struct Document {
     /// Document
     #[arg(long, value_name = "NAME")]
     doc: String,
-    /// First time, included [default: the oldest]
-    #[arg(long, value_name = "TIME")]
-    from: Option<i64>,
+    /// First time, included: a number in the unit of your records, a date as in RFC 3339, now, or now-1h [default: the
+    /// oldest]
+    #[arg(long, value_name = "TIME", value_parser = Time::parse)]
+    from: Option<Time>,
     /// Last time, included [default: the newest]
-    #[arg(long, value_name = "TIME")]
-    to: Option<i64>,
+    #[arg(long, value_name = "TIME", value_parser = Time::parse)]
+    to: Option<Time>,
+    #[command(flatten)]
+    unit: UnitFlag,
     /// Most records; 0 is all
     #[arg(long, value_name = "COUNT")]
     limit: Option<i64>,
@@ -131,7 +137,7 @@ pub struct Document {
 impl Document {
     /// Prints an array of records, as they come.
     pub fn run(&self, client: &mut Client) -> Result<()> {
-        let mut records = client.history(self.query())?;
+        let mut records = client.history(self.query()?)?;
         if self.format.format == Format::Json {
             let mut array = JsonArray::new(stdout())?;
             while let Some(record) = records.read()? {
@@ -146,12 +152,12 @@ impl Document {
         Ok(rows.finish()?)
     }
 
-    fn query(&self) -> HistoryQuery<'_> {
+    fn query(&self) -> Result<HistoryQuery<'_>> {
         let mut query = HistoryQuery::new(&self.col, &self.doc).reverse(self.reverse);
-        if let Some(from) = self.from {
+        if let Some(from) = self.unit.resolve_if(self.from)? {
             query = query.from(from);
         }
-        if let Some(to) = self.to {
+        if let Some(to) = self.unit.resolve_if(self.to)? {
             query = query.to(to);
         }
         if let Some(limit) = self.limit {
@@ -163,6 +169,6 @@ impl Document {
         if let Some(excludes) = &self.filter {
             query = query.excludes(excludes);
         }
-        query
+        Ok(query)
     }
 }

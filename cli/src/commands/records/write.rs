@@ -1,7 +1,7 @@
 //! Inserting and deleting records, documents and collections.
 
-use super::connection::now;
-use super::output::print_ok;
+use crate::commands::output::print_ok;
+use crate::commands::times::{Time, UnitFlag};
 use anyhow::Result;
 use clap::Args;
 use fluxion_client::{Client, NewRecord, RecordKey};
@@ -10,7 +10,7 @@ use fluxion_client::{Client, NewRecord, RecordKey};
 #[derive(Args, Clone)]
 #[command(after_help = "Examples:
   fluxiondb insert-record --col sensors --doc device-1 --data '{\"t\":21.5}'
-  fluxiondb insert-record --col sensors --doc device-1 --data off --ts 1700000000")]
+  fluxiondb insert-record --col sensors --doc device-1 --data off --ts 2026-03-01T12:00:00Z --unit ms")]
 pub struct Insert {
     /// Collection
     #[arg(long, value_name = "NAME")]
@@ -21,15 +21,17 @@ pub struct Insert {
     /// The record's text, often JSON
     #[arg(long, value_name = "TEXT")]
     data: String,
-    /// Time, in the unit of your records [default: now, in seconds]
-    #[arg(long, value_name = "TIME")]
-    ts: Option<i64>,
+    /// Time: a number in the unit of your records, a date as in RFC 3339, now, or now-1h
+    #[arg(long, value_name = "TIME", default_value = "now", value_parser = Time::parse)]
+    ts: Time,
+    #[command(flatten)]
+    unit: UnitFlag,
 }
 
 impl Insert {
     /// Inserts it.
     pub fn run(&self, client: &mut Client) -> Result<()> {
-        let ts = self.ts.unwrap_or_else(now);
+        let ts = self.unit.resolve(self.ts)?;
         client.insert(&[NewRecord { ts, document: &self.doc, data: &self.data, collection: &self.col }])?;
         print_ok()
     }
@@ -46,15 +48,18 @@ pub struct DeleteRecord {
     /// Document
     #[arg(long, value_name = "NAME")]
     doc: String,
-    /// The record's time
-    #[arg(long, value_name = "TIME")]
-    ts: i64,
+    /// The record's time: a number in the unit of your records, or a date as in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = Time::parse)]
+    ts: Time,
+    #[command(flatten)]
+    unit: UnitFlag,
 }
 
 impl DeleteRecord {
     /// Deletes it.
     pub fn run(&self, client: &mut Client) -> Result<()> {
-        client.delete_record(RecordKey { collection: &self.col, document: &self.doc, ts: self.ts })?;
+        let ts = self.unit.resolve(self.ts)?;
+        client.delete_record(RecordKey { collection: &self.col, document: &self.doc, ts })?;
         print_ok()
     }
 }
@@ -70,18 +75,21 @@ pub struct DeleteRange {
     /// Document
     #[arg(long, value_name = "NAME")]
     doc: String,
-    /// First time, included
-    #[arg(long, value_name = "TIME")]
-    from: i64,
+    /// First time, included: a number in the unit of your records, a date as in RFC 3339, now, or now-1h
+    #[arg(long, value_name = "TIME", value_parser = Time::parse)]
+    from: Time,
     /// Last time, included
-    #[arg(long, value_name = "TIME")]
-    to: i64,
+    #[arg(long, value_name = "TIME", value_parser = Time::parse)]
+    to: Time,
+    #[command(flatten)]
+    unit: UnitFlag,
 }
 
 impl DeleteRange {
     /// Deletes them.
     pub fn run(&self, client: &mut Client) -> Result<()> {
-        client.delete_range(&self.col, &self.doc, self.from, self.to)?;
+        let (from, to) = (self.unit.resolve(self.from)?, self.unit.resolve(self.to)?);
+        client.delete_range(&self.col, &self.doc, from, to)?;
         print_ok()
     }
 }

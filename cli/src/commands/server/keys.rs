@@ -1,19 +1,23 @@
 //! API keys and connections.
 
-use super::output::{Format, FormatFlag, Rows, print_json, print_ok, stdout};
-use anyhow::{Result, anyhow};
+use crate::commands::limits::KEY_BYTES_MAX;
+use crate::commands::output::{Format, FormatFlag, Rows, print_json, print_ok, stdout};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use fluxion_client::{Client, Scope};
 use serde_json::json;
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read};
 
 /// `add-key`
 #[derive(Args, Clone)]
 #[command(after_help = "Examples:
   fluxiondb add-key --key dashboard
-  fluxiondb add-key --key importer --scope read_write")]
+  openssl rand -hex 16 | tee key | fluxiondb add-key --key - --scope read_write
+  FLUXIONDB_KEY=importer fluxiondb add-key --scope read_write")]
 pub struct AddKey {
-    /// The key to add
-    #[arg(long, value_name = "KEY")]
+    /// The key to add; `-` reads it from stdin, so that it does not show in `ps`
+    #[arg(long, value_name = "KEY|-", env = "FLUXIONDB_KEY", hide_env_values = true)]
     key: String,
     /// What it allows: readonly, read_write or read_write_delete
     #[arg(long, value_name = "SCOPE", default_value = "readonly")]
@@ -24,7 +28,7 @@ impl AddKey {
     /// Adds it, and prints what the server says.
     pub fn run(&self, client: &mut Client) -> Result<()> {
         let scope: Scope = self.scope.parse().map_err(|error| anyhow!("--scope {error}"))?;
-        let scope = client.add_api_key(&self.key, scope)?;
+        let scope = client.add_api_key(&given_key(&self.key)?, scope)?;
         print_json(&json!({"status": "ok", "scope": scope}))
     }
 }
@@ -34,17 +38,38 @@ impl AddKey {
 #[command(after_help = "Example:
   fluxiondb remove-key --key dashboard")]
 pub struct RemoveKey {
-    /// The key to remove; its connections are closed
-    #[arg(long, value_name = "KEY")]
+    /// The key to remove, whose connections are closed; `-` reads it from stdin
+    #[arg(long, value_name = "KEY|-", env = "FLUXIONDB_KEY", hide_env_values = true)]
     key: String,
 }
 
 impl RemoveKey {
     /// Removes it.
     pub fn run(&self, client: &mut Client) -> Result<()> {
-        client.remove_api_key(&self.key)?;
+        client.remove_api_key(&given_key(&self.key)?)?;
         print_ok()
     }
+}
+
+/// The key that was given, or the first line of stdin. A blank one is surely a mistake.
+fn given_key(flag: &str) -> Result<Cow<'_, str>> {
+    let (key, source) = match flag {
+        "-" => {
+            let mut line = String::new();
+            let read = io::stdin().lock().take(KEY_BYTES_MAX + 1).read_line(&mut line);
+            read.context("can't read the key from stdin")?;
+            ensure!(
+                line.len() as u64 <= KEY_BYTES_MAX,
+                "the key on stdin is longer than {KEY_BYTES_MAX} bytes"
+            );
+            let end = line.trim_end_matches(['\r', '\n']).len();
+            line.truncate(end);
+            (Cow::Owned(line), "the key on stdin")
+        }
+        _ => (Cow::Borrowed(flag), "--key"),
+    };
+    ensure!(!key.trim().is_empty(), "{source} is blank");
+    Ok(key)
 }
 
 /// `list-api-keys`

@@ -1,6 +1,6 @@
 //! Round trips to the server, measured with WebSocket pings.
 
-use super::output::{Format, FormatFlag, Rows, print_json, stdout};
+use crate::commands::output::{Format, FormatFlag, Rows, print_json, stdout};
 use anyhow::Result;
 use clap::Args;
 use fluxion_client::Client;
@@ -33,8 +33,7 @@ impl Ping {
             times.push(client.ping()?.as_secs_f64() * 1e6);
         }
         times.sort_unstable_by(f64::total_cmp);
-        let last = times.len() - 1;
-        let at = |percent: usize| (times[last * percent / 100] * 10.0).round() / 10.0;
+        let at = |percent| (percentile(&times, percent) * 10.0).round() / 10.0;
         let (least, median, p99, most) = (at(0), at(50), at(99), at(100));
         if self.format.format == Format::Json {
             let micros = json!({"min": least, "median": median, "p99": p99, "max": most});
@@ -45,5 +44,25 @@ impl Ping {
         let cells = [least, median, p99, most].map(|time| time.to_string());
         rows.push(&[&self.count.to_string(), &cells[0], &cells[1], &cells[2], &cells[3]])?;
         Ok(rows.finish()?)
+    }
+}
+
+/// The least time that so many percent of all do not exceed; of few times, the upper ones are the longest. There is at
+/// least one.
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted[rank.max(1) - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_times_that_were_measured() {
+        let times: Vec<f64> = (1..=200).map(f64::from).collect();
+        assert_eq!([0, 50, 99, 100].map(|percent| percentile(&times, percent)), [1.0, 100.0, 198.0, 200.0]);
+        assert_eq!(percentile(&times[..20], 99), 20.0);
+        assert_eq!(percentile(&[7.0], 0), 7.0);
     }
 }

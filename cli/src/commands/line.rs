@@ -1,0 +1,68 @@
+//! A command's line: parsed, run, and its exit code.
+
+use super::arguments;
+use super::command::Command;
+use super::connection::Connection;
+use super::output::{escape::printable_lines, is_broken_pipe};
+use super::shell;
+use anyhow::Result;
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const EXIT_FAILED: u8 = 1;
+
+/// A command with the flags that all of them share.
+#[derive(Parser)]
+#[command(name = "fluxiondb", version, subcommand_required = true)]
+struct CommandLine {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Runs the command that the arguments name, if they name one. `whole` makes the whole command line, the server's flags
+/// too, for completion scripts.
+pub fn run_if_named(arguments: &[OsString], whole: fn() -> clap::Command) -> Option<ExitCode> {
+    let arguments = arguments::for_command(&CommandLine::command(), arguments)?;
+    Some(match CommandLine::try_parse_from(arguments) {
+        Ok(line) => exit_code(run(line, whole)),
+        Err(error) => {
+            // That nobody reads the help is no failure.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { EXIT_FAILED } else { 0 })
+        }
+    })
+}
+
+fn run(line: CommandLine, whole: fn() -> clap::Command) -> Result<()> {
+    let CommandLine { connection, command } = line;
+    match command {
+        Command::Completion(command) => command.run(whole()),
+        Command::Shell => shell::run(&connection, &CommandLine::command()),
+        command => command.run(&mut connection.open()?),
+    }
+}
+
+fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who reads the output has had enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fluxiondb: {}", printable_lines(&format!("{error:#}")));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+}
