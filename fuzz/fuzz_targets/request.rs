@@ -1,7 +1,7 @@
 //! The decoder: no message may make it panic, or read outside of it.
 #![no_main]
 
-use fluxion_net::inside::{Decoder, Kind, Target, read_envelope};
+use fluxion_net::inside::{Decoder, Kind, Target};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 
@@ -14,13 +14,15 @@ fuzz_target!(|input: &[u8]| {
     if std::str::from_utf8(input).is_err() {
         return;
     }
-    let Ok(envelope) = read_envelope(input) else { return };
-    assert!(!envelope.id.is_empty() && envelope.data.range.end <= input.len());
-    DECODER.with_borrow_mut(|decoder| match envelope.kind {
-        Kind::ApiKeys => drop(decoder.key_action(input, &envelope.data)),
-        kind if kind.facts().target == Target::Shards => {
-            drop(decoder.request(kind, input, &envelope.data).map(|request| format!("{request:?}")));
+    DECODER.with_borrow_mut(|decoder| {
+        let Ok(envelope) = decoder.envelope(input) else { return };
+        assert!(!envelope.id.is_empty() && envelope.data.range.end <= input.len());
+        match envelope.kind {
+            Kind::ApiKeys => drop(decoder.key_action(input, &envelope)),
+            kind if kind.facts().target == Target::Shards => {
+                drop(decoder.request(input, &envelope).map(|request| format!("{request:?}")));
+            }
+            _ => {}
         }
-        _ => {}
     });
 });

@@ -2,6 +2,5 @@
 
 pub use crate::core::mailbox::Mailbox;
 pub use crate::requests::decode::Decoder;
-pub use crate::requests::envelope::read_envelope;
 pub use crate::requests::kind::{Kind, Target};
 pub use crate::wire::{frame, handshake, http};

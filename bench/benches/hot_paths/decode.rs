@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use fluxion_engine::Request;
-use fluxion_net::inside::{Decoder, read_envelope};
+use fluxion_net::inside::Decoder;
 
 fn message(kind: &str, data: &str) -> Vec<u8> {
     let escaped = data.replace('\\', "\\\\").replace('"', "\\\"");
@@ -14,15 +14,15 @@ fn decode(bencher: Bencher<'_, '_>, message: Vec<u8>, items: usize) {
     let mut decoder = Decoder::default();
     let counted = bencher.counter(BytesCount::new(message.len())).counter(ItemsCount::new(items));
     counted.bench_local(|| {
-        let envelope = read_envelope(&message).unwrap();
-        match decoder.request(envelope.kind, &message, &envelope.data).unwrap() {
+        let envelope = decoder.envelope(&message).unwrap();
+        match decoder.request(&message, &envelope).unwrap() {
             Request::Insert(records) => assert_eq!(records.len(), items),
             request => drop(divan::black_box(request)),
         }
     });
 }
 
-#[divan::bench(args = [1, 100, 10_000])]
+#[divan::bench(args = [1, 100, 500])]
 fn insert(bencher: Bencher<'_, '_>, records: usize) {
     let record = |number: usize| {
         let data = "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl";

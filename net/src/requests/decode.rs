@@ -1,12 +1,12 @@
-//! The data of a message to a typed request, once. The text of `data` is unescaped into a buffer, where simd-json parses
-//! it in place; tape and buffers are reused, so a message costs no allocation but the list of an insert's records.
+//! The data of a message to a typed request, once. The text of `data` is unescaped with the outer part into a buffer, where
+//! simd-json parses it in place; tape and buffers are reused, so a message costs no allocation but the list of an insert's records.
 //!
 //! Two kinds of failure: what is no request at all (the connection ends), and a request that can't be carried out (a text
 //! that says why; the connection goes on).
 
 use crate::limits::{DECODER_NODES_MAX, PADDING_BYTES};
+use crate::requests::envelope::{Envelope, NotARequest, read_envelope};
 use crate::requests::keys::KeyAction;
-use crate::requests::kind::Kind;
 use crate::requests::members::Said;
 use crate::requests::read;
 use crate::requests::scan::RawText;
@@ -33,6 +33,7 @@ impl From<BadEscape> for Misread {
 /// Parses messages; one a core.
 #[derive(Default)]
 pub struct Decoder {
+    /// The text of the data that was read last; short ones only.
     text: Vec<u8>,
     /// The text once more, for a second try.
     second_text: Vec<u8>,
@@ -51,20 +52,25 @@ impl Default for Parser {
 }
 
 impl Decoder {
-    /// Reads the data of a request to the shards.
-    pub fn request(&mut self, kind: Kind, message: &[u8], data: &RawText) -> Result<Request<&str>, Misread> {
-        self.read(message, data, |nodes| read::read_request(kind, nodes))
+    /// Reads the outer part of a message; its data is to be read next.
+    pub fn envelope<'m>(&mut self, message: &'m [u8]) -> Result<Envelope<'m>, NotARequest> {
+        self.text.clear();
+        read_envelope(message, &mut self.text)
     }
 
-    /// Reads the data of a `keys` message.
-    pub fn key_action(&mut self, message: &[u8], data: &RawText) -> Result<KeyAction, Misread> {
-        self.read(message, data, read::read_key_action)
+    /// Reads the data of the message whose outer part was read last, a request to the shards.
+    pub fn request(&mut self, message: &[u8], envelope: &Envelope<'_>) -> Result<Request<&str>, Misread> {
+        self.read(message, &envelope.data, |nodes| read::read_request(envelope.kind, nodes))
+    }
+
+    /// The same, of a `keys` message.
+    pub fn key_action(&mut self, message: &[u8], envelope: &Envelope<'_>) -> Result<KeyAction, Misread> {
+        self.read(message, &envelope.data, read::read_key_action)
     }
 
     /// The text of the data itself.
-    pub fn text(&mut self, message: &[u8], data: &RawText) -> Result<&str, Misread> {
-        let len = fill(&mut self.text, message, data)?;
-        std::str::from_utf8(&self.text[..len]).map_err(|_| Misread::NotARequest)
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
     /// Reads JSON that is in a buffer of the caller's, which has padding behind `len` bytes.
@@ -83,7 +89,8 @@ impl Decoder {
         data: &RawText,
         read: impl Fn(&[Node<'d>]) -> Said<T>,
     ) -> Result<T, Misread> {
-        let len = fill(&mut self.text, message, data)?;
+        let len = self.text.len();
+        self.text.resize(len + PADDING_BYTES, 0);
         let mut said = self.parser.read(&mut self.text, len, &read);
         if said.is_none() {
             let len = fill(&mut self.second_text, message, data)?;
@@ -98,7 +105,7 @@ impl Decoder {
 /// Says of data that it is none.
 pub const NOT_JSON: &str = "\"data\" is not valid JSON";
 
-/// Puts the text that `data` means into a buffer, with padding behind it.
+/// Puts the text that `data` means into a buffer once more, with padding behind it.
 fn fill(text: &mut Vec<u8>, message: &[u8], data: &RawText) -> Result<usize, Misread> {
     text.clear();
     let raw = &message[data.range.clone()];

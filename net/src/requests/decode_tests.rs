@@ -1,15 +1,14 @@
 //! Unit tests of the decoder: what is taken, what is refused, and with which words.
 
 use super::*;
-use crate::requests::envelope::read_envelope;
 
 /// Sends `data` through envelope and decoder; gives the request's debug text or the error.
 fn decode(kind: &str, data: &str) -> Result<String, String> {
     let message = serde_json::json!({"id": "i", "type": kind, "data": data}).to_string();
-    let envelope = read_envelope(message.as_bytes()).unwrap();
-    assert_eq!(envelope.id, "i");
     let mut decoder = Decoder::default();
-    match decoder.request(envelope.kind, message.as_bytes(), &envelope.data) {
+    let envelope = decoder.envelope(message.as_bytes()).unwrap();
+    assert_eq!(envelope.id, "i");
+    match decoder.request(message.as_bytes(), &envelope) {
         Ok(request) => Ok(format!("{request:?}")),
         Err(Misread::Wrong(wrong)) => Err(wrong),
         Err(Misread::NotARequest) => Err("not a request".into()),
@@ -137,8 +136,10 @@ fn key_value_requests_keep_key_for_the_entry() {
 #[test]
 fn key_actions_are_read_in_any_case() {
     let read = |data: &str| {
-        let raw = RawText { range: 0..data.len(), escaped: false };
-        Decoder::default().key_action(data.as_bytes(), &raw)
+        let message = serde_json::json!({"id": "i", "type": "keys", "data": data}).to_string();
+        let mut decoder = Decoder::default();
+        let envelope = decoder.envelope(message.as_bytes()).unwrap();
+        decoder.key_action(message.as_bytes(), &envelope)
     };
     assert!(read(r#"{"action":"LIST"}"#) == Ok(KeyAction::List));
     assert!(read(r#"{"action":"Remove","key":"k"}"#) == Ok(KeyAction::Remove { key: "k".into() }));
@@ -147,11 +148,12 @@ fn key_actions_are_read_in_any_case() {
 }
 
 #[test]
-fn a_decoder_gives_memory_back_after_a_huge_message() {
+fn a_decoder_gives_memory_back_after_a_huge_text() {
     let mut decoder = Decoder::default();
-    let data = format!("[{}]", vec!["1"; DECODER_NODES_MAX + 1].join(","));
-    let raw = RawText { range: 0..data.len(), escaped: false };
-    assert!(decoder.request(Kind::Insert, data.as_bytes(), &raw).is_err());
+    let mut text = format!("[{}]", vec!["1"; DECODER_NODES_MAX + 1].join(",")).into_bytes();
+    let len = text.len();
+    text.resize(len + PADDING_BYTES, 0);
+    assert_eq!(decoder.read_text(&mut text, len, |nodes| Ok(nodes.len())), Ok(DECODER_NODES_MAX + 2));
     assert!(decoder.parser.tape.0.capacity() < DECODER_NODES_MAX);
 }
 
@@ -169,6 +171,5 @@ fn numbers_that_nobody_looks_at_may_be_of_any_size() {
 #[test]
 fn bad_escapes_make_it_no_request() {
     let message = br#"{"id":"i","type":"cols","data":"{\x}"}"#;
-    let envelope = read_envelope(message).unwrap();
-    assert_eq!(Decoder::default().request(Kind::Latest, message, &envelope.data), Err(Misread::NotARequest));
+    assert_eq!(Decoder::default().envelope(message), Err(NotARequest));
 }

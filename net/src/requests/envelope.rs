@@ -1,6 +1,7 @@
 //! The outer part of a message, `{"id","type","data"}`, read where it lies: one pass that builds nothing. Members other
 //! than those three are checked to be JSON and otherwise ignored, however large. A member given twice counts the last time.
 
+use crate::limits::LONG_DATA_BYTES;
 use crate::requests::kind::Kind;
 use crate::requests::scan::{RawText, Scanner};
 use crate::requests::unescape::unescape;
@@ -13,7 +14,7 @@ pub struct NotARequest;
 /// A message whose data has not been read yet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Envelope<'m> {
-    /// What the reply is to carry.
+    /// Carried back by the reply.
     pub id: Cow<'m, str>,
     /// What is asked.
     pub kind: Kind,
@@ -21,41 +22,51 @@ pub struct Envelope<'m> {
     pub data: RawText,
 }
 
-/// Reads the outer part of a message, which is UTF-8.
-pub fn read_envelope(message: &[u8]) -> Result<Envelope<'_>, NotARequest> {
-    let [id, kind, data] = texts(message).ok_or(NotARequest)?;
-    let id = text(message, &id?).ok_or(NotARequest)?;
-    let kind = text(message, &kind?).ok_or(NotARequest)?;
-    let data = data?;
-    if data.range.is_empty() {
+/// Reads the outer part of a message, which is UTF-8. Of a short one the text that `data` means is put into `text`, in the
+/// same pass; that of a long one is left to be read in steps.
+pub fn read_envelope<'m>(message: &'m [u8], text: &mut Vec<u8>) -> Result<Envelope<'m>, NotARequest> {
+    let Members { id, kind, data } = read_members(message, text).ok_or(NotARequest)?;
+    let id = meaning(message, &id.ok_or(NotARequest)?).ok_or(NotARequest)?;
+    let kind = meaning(message, &kind.ok_or(NotARequest)?).ok_or(NotARequest)?;
+    let data = data.filter(|data| !data.range.is_empty()).ok_or(NotARequest)?;
+    if id.is_empty() || kind.is_empty() {
         return Err(NotARequest);
     }
-    Ok(Envelope { id, kind: Kind::from_name(kind.as_bytes()), data })
+    let kind = Kind::from_name(&kind);
+    let id = match id {
+        Cow::Borrowed(id) => std::str::from_utf8(id).map(Cow::Borrowed).map_err(|_| NotARequest)?,
+        Cow::Owned(id) => String::from_utf8(id).map(Cow::Owned).map_err(|_| NotARequest)?,
+    };
+    Ok(Envelope { id, kind, data })
 }
 
-type Member = Result<RawText, NotARequest>;
+/// The members that count, where they are texts.
+#[derive(Default)]
+struct Members {
+    id: Option<RawText>,
+    kind: Option<RawText>,
+    data: Option<RawText>,
+}
 
-/// The members `id`, `type` and `data`; none if the message is no object.
-fn texts(message: &[u8]) -> Option<[Member; 3]> {
-    let mut members = [const { Err(NotARequest) }; 3];
+/// Finds the members; none if the message is no object.
+fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
+    let mut members = Members::default();
     let mut scanner = Scanner::new(message);
     if !scanner.take(b'{') {
         return None;
     }
     while !scanner.take(b'}') {
         let name = scanner.member_name().ok()?;
-        let index = match member_name(message, &name)?.as_ref() {
-            "id" => Some(0),
-            "type" => Some(1),
-            "data" => Some(2),
-            _ => None,
-        };
-        let value = match index {
-            Some(_) if scanner.peek() == Some(b'"') => Ok(scanner.string().ok()?),
-            _ => scanner.value().map(|_| Err(NotARequest)).ok()?,
-        };
-        if let Some(index) = index {
-            members[index] = value;
+        let is_text = scanner.peek() == Some(b'"');
+        match meaning(message, &name)?.as_ref() {
+            b"id" => members.id = read_text(&mut scanner, is_text)?,
+            b"type" => members.kind = read_text(&mut scanner, is_text)?,
+            b"data" if is_text && message.len() <= LONG_DATA_BYTES => {
+                text.clear();
+                members.data = Some(scanner.string_into(text).ok()?);
+            }
+            b"data" => members.data = read_text(&mut scanner, is_text)?,
+            _ => drop(scanner.value().ok()?),
         }
         if !scanner.take(b',') {
             scanner.expect(b'}').ok()?;
@@ -67,38 +78,44 @@ fn texts(message: &[u8]) -> Option<[Member; 3]> {
     scanner.is_at_end().then_some(members)
 }
 
-fn member_name<'m>(message: &'m [u8], name: &RawText) -> Option<Cow<'m, str>> {
-    if name.range.is_empty() { Some(Cow::Borrowed("")) } else { text(message, name) }
+fn read_text(scanner: &mut Scanner<'_>, is_text: bool) -> Option<Option<RawText>> {
+    if is_text {
+        return scanner.string().ok().map(Some);
+    }
+    scanner.value().ok().map(|_| None)
 }
 
-/// What a text means; none if it is empty, or has a bad escape.
-fn text<'m>(message: &'m [u8], raw: &RawText) -> Option<Cow<'m, str>> {
+/// The bytes that a text means; none if it has a bad escape.
+fn meaning<'m>(message: &'m [u8], raw: &RawText) -> Option<Cow<'m, [u8]>> {
     let bytes = &message[raw.range.clone()];
-    if bytes.is_empty() {
-        return None;
-    }
     if !raw.escaped {
-        return std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
+        return Some(Cow::Borrowed(bytes));
     }
     let mut out = Vec::new();
     unescape(bytes, &mut out).ok()?;
-    String::from_utf8(out).ok().map(Cow::Owned)
+    Some(Cow::Owned(out))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(message: &str) -> Result<(Envelope<'_>, String), NotARequest> {
+        let mut text = b"left over".to_vec();
+        read_envelope(message.as_bytes(), &mut text)
+            .map(|envelope| (envelope, String::from_utf8(text).unwrap()))
+    }
+
     #[test]
     fn an_envelope_needs_three_texts_in_any_order() {
         let message = r#"{"x":[1,{"id":2}],"data":"{}","type":"cols","id":"a\"b"}"#;
-        let envelope = read_envelope(message.as_bytes()).unwrap();
+        let (envelope, text) = read(message).unwrap();
         assert_eq!((envelope.id.as_ref(), envelope.kind), ("a\"b", Kind::Collections));
-        assert_eq!(&message[envelope.data.range], "{}");
+        assert_eq!((&message[envelope.data.range], text.as_str()), ("{}", "{}"));
         let escaped = r#" { "\u0069d" : "1" , "type":"\u0063ols", "data" : "\"" , "id":"2" } "#;
-        let envelope = read_envelope(escaped.as_bytes()).unwrap();
+        let (envelope, text) = read(escaped).unwrap();
         assert_eq!((envelope.id.as_ref(), envelope.kind), ("2", Kind::Collections));
-        assert!(envelope.data.escaped);
+        assert!(envelope.data.escaped && text == "\"");
         for bad in [
             "",
             " ",
@@ -122,7 +139,7 @@ mod tests {
             r#"{"id":"1","id":2,"type":"cols","data":"{}"}"#,
             r#"{"id":"\x","type":"cols","data":"{}"}"#,
         ] {
-            assert_eq!(read_envelope(bad.as_bytes()), Err(NotARequest), "{bad}");
+            assert_eq!(read(bad), Err(NotARequest), "{bad}");
         }
     }
 
@@ -130,7 +147,7 @@ mod tests {
     fn what_nobody_looks_at_may_be_as_large_as_it_likes() {
         for extra in ["1e400", "99999999999999999999999", "[-1e999]", r#"{"a":[1.5e99999]}"#] {
             let message = format!(r#"{{"id":"1","x":{extra},"type":"cols","data":"{{}}"}}"#);
-            assert!(read_envelope(message.as_bytes()).is_ok(), "{extra}");
+            assert!(read(&message).is_ok(), "{extra}");
         }
     }
 }

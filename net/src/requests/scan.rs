@@ -3,6 +3,7 @@
 //!
 //! It takes what RFC 8259 allows, with one difference: a number may be as large as it likes, since nobody looks at it.
 
+use crate::requests::unescape::unescape_string;
 use std::ops::Range;
 
 /// The deepest nesting that is followed; one bit each says whether it is an object.
@@ -94,6 +95,15 @@ impl<'t> Scanner<'t> {
         }
         self.at += 1;
         Ok(RawText { range: start..self.at - 1, escaped })
+    }
+
+    /// Takes a string, and appends the text that it means.
+    pub fn string_into(&mut self, text: &mut Vec<u8>) -> Scanned<RawText> {
+        self.expect(b'"')?;
+        let (start, before) = (self.at, text.len());
+        let len = unescape_string(&self.text[start..], text).map_err(|_| NotJson)?;
+        self.at = start + len + 1;
+        Ok(RawText { range: start..start + len, escaped: text.len() - before < len })
     }
 
     /// Takes a value of any kind, and says where it lies.

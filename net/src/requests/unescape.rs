@@ -23,39 +23,99 @@ pub fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
 /// Appends the text that about the first `count` bytes of `raw` mean; says how many it were, at the least `count`, or
 /// all. A pair of escapes is not cut.
 pub fn unescape_some(raw: &[u8], count: usize, out: &mut Vec<u8>) -> Result<usize, BadEscape> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let room = raw.len().min(count.saturating_add(16));
+    append(out, room, |text, to| {
+        let (mut from, mut to) = (0, to);
+        let end = raw.len().min(count.saturating_add(WORD_BYTES));
+        while from < raw.len() && from < count {
+            let plain = copy_plain(&raw[from..end], &mut text[to..], is_backslash);
+            (from, to) = (from + plain, to + plain);
+            if raw.get(from) == Some(&b'\\') {
+                let (taken, made) = escape(&raw[from..], &mut text[to..])?;
+                (from, to) = (from + taken, to + made);
+            }
+        }
+        Ok((from, to))
+    })
+}
+
+/// Appends the text that the string means that begins at the start of `rest`, behind its quote; says where its closing
+/// quote is. A string without one, or with a control character in it, is as bad as one with a bad escape.
+pub fn unescape_string(rest: &[u8], out: &mut Vec<u8>) -> Result<usize, BadEscape> {
+    append(out, rest.len(), |text, to| {
+        let (mut from, mut to) = (0, to);
+        loop {
+            let plain = copy_plain(&rest[from..], &mut text[to..], is_special);
+            (from, to) = (from + plain, to + plain);
+            match rest.get(from) {
+                Some(b'\\') => {
+                    let (taken, made) = escape(&rest[from..], &mut text[to..])?;
+                    (from, to) = (from + taken, to + made);
+                }
+                Some(b'"') => return Ok((from, to)),
+                Some(0x20..) => {}
+                _ => return Err(BadEscape),
+            }
+        }
+    })
+}
+
+/// Has `write` append at most `room` bytes; it is given the buffer, which is longer than that, and where to write, and
+/// gives back how far it has read and written.
+fn append(
+    out: &mut Vec<u8>,
+    room: usize,
+    write: impl FnOnce(&mut [u8], usize) -> Result<(usize, usize), BadEscape>,
+) -> Result<usize, BadEscape> {
     let start = out.len();
     // A text is never longer than what means it.
-    out.resize(start + raw.len().min(count.saturating_add(16)) + WORD_BYTES, 0);
-    let (mut from, mut to) = (0, start);
-    while from < raw.len() && from < count {
-        let rest = &raw[from..];
-        let Some(word) = rest.first_chunk::<WORD_BYTES>() else { break };
-        out[to..to + WORD_BYTES].copy_from_slice(word);
-        let slashes = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'\\'));
-        let marks = slashes.wrapping_sub(ONES) & !slashes & HIGHS;
-        let plain = marks.trailing_zeros() as usize / 8;
-        (from, to) = (from + plain, to + plain);
-        if plain < WORD_BYTES {
-            let (taken, made) = escape(&raw[from..], &mut out[to..])?;
-            (from, to) = (from + taken, to + made);
-        }
-    }
-    while from < raw.len() && from < count {
-        if raw[from] == b'\\' {
-            let (taken, made) = escape(&raw[from..], &mut out[to..])?;
-            (from, to) = (from + taken, to + made);
-        } else {
-            out[to] = raw[from];
-            (from, to) = (from + 1, to + 1);
-        }
-    }
+    out.resize(start + room + WORD_BYTES, 0);
+    let (from, to) = write(out, start)?;
     out.truncate(to);
     Ok(from)
 }
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Marks each backslash in a word; a borrow can mark a byte falsely, but only above a true mark.
+fn is_backslash(word: u64) -> u64 {
+    let slashes = word ^ (ONES * u64::from(b'\\'));
+    slashes.wrapping_sub(ONES) & !slashes
+}
+
+/// Marks quotes and control characters too.
+fn is_special(word: u64) -> u64 {
+    let quotes = word ^ (ONES * u64::from(b'"'));
+    is_backslash(word) | (quotes.wrapping_sub(ONES) & !quotes) | (word.wrapping_sub(ONES * 0x20) & !word)
+}
+
+/// Copies up to the first byte that is marked; says how many bytes that were. Of the last few bytes it takes one.
+#[inline(always)]
+fn copy_plain(from: &[u8], to: &mut [u8], mark: impl Fn(u64) -> u64) -> usize {
+    let mut at = 0;
+    while let (Some(word), Some(room)) = (from[at..].first_chunk(), to[at..].first_chunk_mut()) {
+        *room = *word;
+        let marks = mark(u64::from_le_bytes(*word)) & HIGHS;
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+        at += WORD_BYTES;
+    }
+    match from.get(at) {
+        Some(byte) if mark(u64::from(*byte) | SPACES) & HIGHS == 0 => {
+            to[at] = *byte;
+            at + 1
+        }
+        _ => at,
+    }
+}
+
+/// Fills the rest of a word with what is never marked.
+const SPACES: u64 = 0x2020_2020_2020_2000;
+
 /// Reads the escape at the start of `raw`; says how many bytes it took, and how many it made.
+#[inline(always)]
 fn escape(raw: &[u8], out: &mut [u8]) -> Result<(usize, usize), BadEscape> {
     out[0] = match raw.get(1).ok_or(BadEscape)? {
         byte @ (b'"' | b'\\' | b'/') => *byte,
@@ -142,10 +202,31 @@ mod tests {
     }
 
     #[test]
+    fn a_string_ends_at_its_quote() {
+        let string = |rest: &str| {
+            let mut out = Vec::new();
+            unescape_string(rest.as_bytes(), &mut out).map(|end| (end, String::from_utf8(out).unwrap()))
+        };
+        for padding in ["", "x", "üüüü", "0123456789abcdef"] {
+            for inside in ["", "a", r#"\"b\""#, r"\\", "twelve bytes", r"\ud83d\ude00", "a\u{e9}\u{7f}b"] {
+                let raw = format!("{padding}{inside}");
+                let expected = Ok((raw.len(), text(&raw).unwrap()));
+                for behind in ["\"", "\"}", "\" and so on \" \\"] {
+                    assert_eq!(string(&format!("{raw}{behind}")), expected);
+                }
+                for bad in ["", "\\", "\u{1}\"", "\\x\"", "\\u12\"", "\n\""] {
+                    assert_eq!(string(&format!("{raw}{bad}")), Err(BadEscape), "{raw}{bad}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn pieces_together_are_the_whole() {
-        let raw = r#"a\"b\\\\c\ud83d\ude00défgh\u00e9\n"#.repeat(30);
+        let clean = "clean".repeat(100);
+        let raw = clean + &r#"a\"b\\\\c\ud83d\ude00défgh\u00e9\n"#.repeat(30);
         let whole = text(&raw).unwrap();
-        for count in 1..60 {
+        for count in 1..70 {
             let (mut out, mut from) = (Vec::new(), 0);
             while from < raw.len() {
                 let taken = unescape_some(&raw.as_bytes()[from..], count, &mut out).unwrap();

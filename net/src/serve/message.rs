@@ -7,7 +7,7 @@ use crate::core::state::Core;
 use crate::core::turns::Turn;
 use crate::limits::{LONG_DATA_BYTES, SMALL_REPLY_BYTES};
 use crate::requests::decode::Misread;
-use crate::requests::envelope::{Envelope, read_envelope};
+use crate::requests::envelope::Envelope;
 use crate::requests::kind::{Kind, Target};
 use crate::requests::long::{LongRecords, read_long_object};
 use crate::serve::{replies, route, tell};
@@ -27,13 +27,14 @@ pub struct LongMessage {
 /// Carries a message out, or sends it on; answers at once what can be. Gives the message back where it is to be read in
 /// steps.
 pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Option<LongMessage> {
-    let Ok(envelope) = read_envelope(message) else {
+    let envelope = core.decoder.borrow_mut().envelope(message);
+    let Ok(envelope) = envelope else {
         refuse(core, peer);
         return None;
     };
     core.counters.request(envelope.kind);
     if peer.identity.key.is_none() {
-        authenticate(core, peer, message, &envelope);
+        authenticate(core, peer, &envelope);
         return None;
     }
     let facts = envelope.kind.facts();
@@ -89,9 +90,9 @@ fn take_request(
         route::send(core, peer, id, &Request::Collections);
         return None;
     }
-    if data.range.len() <= LONG_DATA_BYTES {
+    if message.len() <= LONG_DATA_BYTES {
         let mut decoder = core.decoder.borrow_mut();
-        let read = decoder.request(*kind, message, data);
+        let read = decoder.request(message, envelope);
         let taken = read.map(|request| route::send(core, peer, id, &request));
         answer_misread(core, peer, id, taken);
         return None;
@@ -113,7 +114,7 @@ fn take_request(
 }
 
 fn manage_keys(core: &Core, peer: &mut Peer, message: &[u8], envelope: &Envelope<'_>) -> Result<(), Misread> {
-    let action = core.decoder.borrow_mut().key_action(message, &envelope.data)?;
+    let action = core.decoder.borrow_mut().key_action(message, envelope)?;
     let ticket = replies::begin(peer, None, SMALL_REPLY_BYTES + message.len(), true);
     core.post(0, Message::ManageKeys { ticket, id: envelope.id.as_ref().into(), action });
     Ok(())
@@ -133,9 +134,9 @@ fn refuse(core: &Core, peer: &mut Peer) {
 }
 
 /// The first message under `--legacy-auth`.
-fn authenticate(core: &Core, peer: &mut Peer, message: &[u8], envelope: &Envelope<'_>) {
-    let mut decoder = core.decoder.borrow_mut();
-    let secret = decoder.text(message, &envelope.data).unwrap_or_default();
+fn authenticate(core: &Core, peer: &mut Peer, envelope: &Envelope<'_>) {
+    let decoder = core.decoder.borrow();
+    let secret = decoder.text();
     let keys = core.keys.borrow();
     match keys.find(secret) {
         Some(key) if envelope.kind == Kind::Auth => {
