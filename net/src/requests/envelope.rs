@@ -48,6 +48,30 @@ struct Members {
     data: Option<RawText>,
 }
 
+#[derive(Clone, Copy)]
+enum Member {
+    Id,
+    Kind,
+    Data,
+    Unknown,
+}
+
+fn member(name: &[u8]) -> Member {
+    match name {
+        b"id" => Member::Id,
+        b"type" => Member::Kind,
+        b"data" => Member::Data,
+        _ => Member::Unknown,
+    }
+}
+
+/// A member as nearly every client writes it, and the length of its name and what is around it.
+fn usual_member(rest: &[u8]) -> Option<(Member, usize)> {
+    let names: [(&[u8], Member); 3] =
+        [(br#""id":"#, Member::Id), (br#""type":"#, Member::Kind), (br#""data":"#, Member::Data)];
+    names.into_iter().find(|(name, _)| rest.starts_with(name)).map(|(name, member)| (member, name.len()))
+}
+
 /// Finds the members; none if the message is no object.
 fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
     let mut members = Members::default();
@@ -56,17 +80,28 @@ fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
         return None;
     }
     while !scanner.take(b'}') {
-        let name = scanner.member_name().ok()?;
+        let member = match usual_member(&message[scanner.position()..]) {
+            Some((member, len)) => {
+                scanner.skip(len);
+                member
+            }
+            None => {
+                let name = scanner.member_name().ok()?;
+                member(&meaning(message, &name)?)
+            }
+        };
         let is_text = scanner.peek() == Some(b'"');
-        match meaning(message, &name)?.as_ref() {
-            b"id" => members.id = read_text(&mut scanner, is_text)?,
-            b"type" => members.kind = read_text(&mut scanner, is_text)?,
-            b"data" if is_text && message.len() <= LONG_DATA_BYTES => {
+        match member {
+            Member::Id => members.id = read_text(&mut scanner, is_text)?,
+            Member::Kind => members.kind = read_text(&mut scanner, is_text)?,
+            Member::Data if is_text && message.len() <= LONG_DATA_BYTES => {
                 text.clear();
                 members.data = Some(scanner.string_into(text).ok()?);
             }
-            b"data" => members.data = read_text(&mut scanner, is_text)?,
-            _ => drop(scanner.value().ok()?),
+            Member::Data => members.data = read_text(&mut scanner, is_text)?,
+            Member::Unknown => {
+                scanner.value().ok()?;
+            }
         }
         if !scanner.take(b',') {
             scanner.expect(b'}').ok()?;

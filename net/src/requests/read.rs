@@ -12,12 +12,12 @@ pub fn read_request<'a>(kind: Kind, nodes: &[Node<'a>]) -> Said<Request<&'a str>
     let members = || Members::read(nodes).ok_or_else(|| "\"data\" must be an object".to_owned());
     match kind {
         Kind::Insert => {
-            let mut records = Vec::new();
+            let mut records = Vec::with_capacity(list_len(nodes));
             read_records(nodes, 0, |record| records.push(record))?;
             Ok(Request::Insert(records))
         }
         Kind::DeleteRecords => {
-            let mut keys = Vec::new();
+            let mut keys = Vec::with_capacity(list_len(nodes));
             read_record_keys(nodes, 0, |key| keys.push(key))?;
             Ok(Request::DeleteRecords(keys))
         }
@@ -111,6 +111,11 @@ fn in_order(from_name: &str, from: i64, to_name: &str, to: i64) -> Said<()> {
         return Err(format!("\"{from_name}\" ({from}) must not be greater than \"{to_name}\" ({to})"));
     }
     Ok(())
+}
+
+/// The number of items, if it is a list.
+fn list_len(nodes: &[Node<'_>]) -> usize {
+    if let Some(Node::Array { len, .. }) = nodes.first() { *len } else { 0 }
 }
 
 /// Reads each object of an array; an error names the index of the one that is wrong, the first having `first_index`.

@@ -46,6 +46,11 @@ impl<'t> Scanner<'t> {
         self.at
     }
 
+    /// Steps over bytes that are known.
+    pub fn skip(&mut self, count: usize) {
+        self.at += count;
+    }
+
     /// The next byte that is no white space, which is not taken.
     pub fn peek(&mut self) -> Option<u8> {
         loop {
