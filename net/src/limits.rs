@@ -31,8 +31,8 @@ pub const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 /// Parser state larger than this is given back after the message that needed it.
 pub const DECODER_NODES_MAX: usize = 256 * 1024;
 
-/// Data longer than this is not parsed in one go: about 0.2 ms of work.
-pub const LONG_DATA_BYTES: usize = 128 * 1024;
+/// A message longer than this is not parsed in one go: about a millisecond of work.
+pub const LONG_DATA_BYTES: usize = 512 * 1024;
 
 /// Text of long data that one step unescapes, or parses.
 pub const LONG_STEP_BYTES: usize = 64 * 1024;

@@ -5,7 +5,9 @@
 //! Records that they put behind its position stay.
 
 use super::state::Shard;
-use crate::limits::{CHANGE_CHUNKS, CHANGE_COLLECTIONS, CHANGE_ITEMS, CHANGE_TEXT_BYTES};
+use crate::limits::{
+    CHANGE_AT_ONCE_ITEMS, CHANGE_CHUNKS, CHANGE_COLLECTIONS, CHANGE_ITEMS, CHANGE_TEXT_BYTES,
+};
 use crate::packet::Packet;
 use crate::request::{Record, Request};
 use crate::scan::Progress;
@@ -68,8 +70,8 @@ impl Shard {
         text: impl Fn(S) -> &'a str + Copy,
     ) -> bool {
         match *request {
-            Request::Insert(ref records) => step_len(records, text) < records.len(),
-            Request::DeleteRecords(ref keys) => keys.len() > CHANGE_ITEMS,
+            Request::Insert(ref records) => !is_done_at_once(records, text),
+            Request::DeleteRecords(ref keys) => keys.len() > CHANGE_AT_ONCE_ITEMS,
             Request::DeleteDocument { collection: None, .. } => {
                 self.collections.slots_end() > CHANGE_COLLECTIONS
             }
@@ -134,8 +136,8 @@ impl Request<&str> {
     /// Whether it may be a change of more than one step, as far as the request alone tells.
     pub fn may_take_steps(&self) -> bool {
         match self {
-            Self::Insert(records) => step_len(records, |text| text) < records.len(),
-            Self::DeleteRecords(keys) => keys.len() > CHANGE_ITEMS,
+            Self::Insert(records) => !is_done_at_once(records, |text| text),
+            Self::DeleteRecords(keys) => keys.len() > CHANGE_AT_ONCE_ITEMS,
             Self::DeleteDocument { collection, .. } => collection.is_none(),
             Self::DeleteRange { .. } => true,
             Self::DeleteCollection { .. }
@@ -150,6 +152,12 @@ impl Request<&str> {
             | Self::Keys { .. } => false,
         }
     }
+}
+
+/// Whether these records are few and short enough to be inserted without steps, which copy them first.
+fn is_done_at_once<'a, S: Copy>(records: &[Record<S>], text: impl Fn(S) -> &'a str) -> bool {
+    records.len() <= CHANGE_AT_ONCE_ITEMS
+        && records.iter().map(|record| text(record.data).len()).sum::<usize>() <= CHANGE_TEXT_BYTES
 }
 
 /// The number of records at the beginning that make a step: at least one.
@@ -230,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_not_long_is_done_at_once() {
+        let names = names(CHANGE_AT_ONCE_ITEMS);
+        let request = Request::Insert(records(&names, "x"));
+        let mut shard = Shard::new();
+        assert!(!request.may_take_steps());
+        assert!(matches!(shard.execute(&request, &mut Vec::new()), Ok(Outcome::Done)));
+        assert_eq!(shard.record_count(), CHANGE_AT_ONCE_ITEMS);
+    }
+
+    #[test]
     fn a_step_takes_so_much_text_but_always_a_record() {
         let data = "x".repeat(CHANGE_TEXT_BYTES / 2 + 1);
         let names = names(6);
@@ -269,7 +287,7 @@ mod tests {
     #[test]
     fn single_deletions_go_in_steps_and_a_packet_is_not_copied() {
         let mut shard = Shard::new();
-        let names = names(3 * CHANGE_ITEMS);
+        let names = names(CHANGE_AT_ONCE_ITEMS + CHANGE_ITEMS);
         carry_out(&mut shard, &Request::Insert(records(&names, "x")), |_| ());
         let keys = names.iter().map(|name| RecordKey { collection: name.as_str(), document: "d", ts: 1 });
         let packet = Packet::new(&Request::DeleteRecords(keys.collect()));
@@ -280,14 +298,14 @@ mod tests {
         while shard.step(&mut work) == Progress::More {
             steps += 1;
         }
-        assert_eq!((steps, shard.collection_count()), (3, 0));
+        assert_eq!((steps, shard.collection_count()), (CHANGE_AT_ONCE_ITEMS / CHANGE_ITEMS + 1, 0));
     }
 
     #[test]
     fn a_reader_that_waits_lets_no_further_change_begin() {
         let mut shard = Shard::new();
         let reader = shard.feed_mut().open_reader();
-        let names = names(3 * CHANGE_ITEMS);
+        let names = names(CHANGE_AT_ONCE_ITEMS + CHANGE_ITEMS);
         let request = Request::Insert(records(&names, "x"));
         let mut first = begin(&mut shard, &request);
         let mut second = begin(&mut shard, &request);
