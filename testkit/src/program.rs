@@ -57,7 +57,7 @@ impl Texts {
 
 fn records(random: &mut Random, place: &Place, texts: &mut Texts) -> Vec<Record<usize>> {
     let is_long = place.is_long;
-    let count = if is_long { random.below(6000) } else { 1 + random.below(4) };
+    let count = if is_long { random.below(9000) } else { 1 + random.below(4) };
     let order = random.below(3);
     let mut collection = place.collection;
     let mut document = random.pick(&NAMES_USED);
@@ -121,7 +121,7 @@ pub fn request(random: &mut Random, texts: &mut Texts) -> Request<usize> {
         72..75 => Request::DeleteDocument { document, collection: Some(collection) },
         75 => Request::DeleteCollection { collection },
         76..82 => {
-            let count = if is_long { random.below(600) } else { 4 };
+            let count = if is_long { random.below(6000) } else { 4 };
             let key = |_| RecordKey { collection, document, ts: time(random, &place) };
             Request::DeleteRecords((0..count).map(key).collect())
         }
