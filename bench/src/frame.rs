@@ -19,14 +19,14 @@ const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
 const ZERO_MASK: [u8; 4] = [0; 4];
 
-/// What the bytes before a payload say.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Whether the message ends with this frame.
     pub fin: bool,
     /// Whether a bit is set that only an extension may set.
     pub reserved: bool,
-    /// What kind of frame it is.
+    /// The kind of frame.
     pub opcode: u8,
     /// Whether the payload is masked.
     pub masked: bool,

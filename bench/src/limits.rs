@@ -14,13 +14,13 @@ pub const REQUEST_BYTES_MAX: usize = 16 << 20;
 /// All requests that can be waiting to be sent, over all connections; protects the machine from a mistyped option.
 pub const OUTGOING_BYTES_MAX: usize = 4 << 30;
 
-/// What a record or query needs besides its payload, with room to spare; the length of a request is bounded by it.
+/// Bytes that a record or query needs besides its payload, with room to spare; the length of a request is bounded by it.
 pub const PART_BYTES: u64 = 150;
 
-/// What one read may bring: a few large replies, or thousands of small ones, and it still fits a core's cache.
+/// Bytes that one read may bring: a few large replies, or thousands of small ones, and it still fits a core's cache.
 pub const RECEIVE_BYTES: usize = 256 << 10;
 
-/// How much of a reply's start is looked at; holds the id and an error's text, and any control frame as a whole.
+/// Bytes of a reply's start that are looked at; holds the id and an error's text, and any control frame as a whole.
 pub const HEAD_BYTES: usize = 256;
 
 /// In the head, how far from its start the error member may begin.
@@ -29,7 +29,7 @@ pub const ERROR_WITHIN_BYTES: usize = 64;
 /// Sent bytes are cut off the front of an outgoing buffer when there are this many, so that it cannot grow for ever.
 pub const OUTGOING_COMPACT_BYTES: usize = 256 << 10;
 
-/// What a control frame may carry, by RFC 6455.
+/// Bytes that a control frame may carry, by RFC 6455.
 pub const CONTROL_BYTES_MAX: u64 = 125;
 
 /// Response head and body of the handshake; a server that sends more is not one of ours.
@@ -38,7 +38,7 @@ pub const HANDSHAKE_BYTES_MAX: usize = 16 << 10;
 /// For connecting, and for each read of the handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the replies of a finished run are waited for; longer than the stall one wants to see in the latencies.
+/// Time for which the replies of a finished run are waited for; longer than the stall one wants to see in the latencies.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Files open besides those of connections: standard streams, events, a report.
@@ -50,7 +50,7 @@ pub const PREFILL_PER_DOCUMENT: u64 = 1_000;
 /// Records in a message that fills the server before the measurement.
 pub const PREFILL_RECORDS: u64 = 100;
 
-/// How long such a message should at most be, when its records are long.
+/// Length that such a message should at most have, when its records are long.
 pub const PREFILL_REQUEST_BYTES: u64 = 64 << 10;
 
 /// Ready connections taken from one wait.
@@ -77,5 +77,5 @@ pub const LATENCY_MAX: Duration = Duration::from_secs(600);
 /// Timestamps a run may need above its first: days of load at full speed.
 pub const TIMESTAMP_HEADROOM: u64 = 1_000_000_000_000;
 
-/// How far back in its document a late or overwriting record reaches, in records.
+/// Distance back in its document to which a late or overwriting record reaches, in records.
 pub const LATE_RECORDS_MAX: u64 = 1_000;

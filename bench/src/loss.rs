@@ -1,4 +1,4 @@
-//! How a connection ends that had to last.
+//! The ends of connections that had to last.
 
 use std::{fmt, io};
 

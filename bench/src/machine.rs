@@ -1,4 +1,4 @@
-//! What the numbers of a run were measured on. Nothing here names the machine: no host name, no address, no path.
+//! The machine that the numbers of a run were measured on. Nothing here names the machine: no host name, no address, no path.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ pub struct Machine {
     pub cpus: usize,
     /// Release of the kernel.
     pub kernel: String,
-    /// How the kernel chooses the clock rate of the first CPU; nothing where it doesn't tell.
+    /// The kernel's way of choosing the clock rate of the first CPU; nothing where it doesn't tell.
     pub governor: Option<String>,
     /// Whether the CPUs are a hypervisor's.
     pub is_virtual: bool,

@@ -2,7 +2,7 @@
 //!
 //! Made to keep one server core busy from one thread: requests are encoded once and patched in place, all that may be
 //! sent on a connection goes out in one write, and of a reply only the frame header and the first bytes are looked at.
-//! What it leaves out: replies are counted, not checked; payloads are always the same text; it speaks no TLS.
+//! Left out: replies are counted, not checked; payloads are always the same text; it speaks no TLS.
 
 mod clock;
 mod connection;

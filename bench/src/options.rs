@@ -66,11 +66,11 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
     pub limit: u32,
 
-    /// How many of 100 records come late, with a time before others of their document
+    /// Percentage of records that come late, with a time before others of their document
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = value_parser!(u32).range(0..=100))]
     pub out_of_order: u32,
 
-    /// How many of 100 records overwrite an older one
+    /// Percentage of records that overwrite an older one
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = value_parser!(u32).range(0..=100))]
     pub overwrite: u32,
 
@@ -127,9 +127,9 @@ pub struct Options {
 /// Something worth knowing about a run that this program can't find out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// What it is about.
+    /// The subject of it.
     pub name: String,
-    /// What is so.
+    /// The fact itself.
     pub value: String,
 }
 
@@ -187,7 +187,7 @@ impl Options {
         Ok(())
     }
 
-    /// What the data looks like.
+    /// The look of the data.
     pub fn shape(&self) -> Shape {
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         Shape {
@@ -226,12 +226,12 @@ impl Options {
         self.workload.has(Workload::Gval) && self.prefill != Some(0)
     }
 
-    /// How long before the measurement.
+    /// The time before the measurement.
     pub fn warmup(&self) -> Duration {
         Duration::from_secs_f64(self.warmup)
     }
 
-    /// How long the measurement is.
+    /// The length of the measurement.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.duration)
     }

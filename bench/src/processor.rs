@@ -1,4 +1,4 @@
-//! How much of a CPU the calling thread has had, as the kernel's scheduler counts it.
+//! The share of a CPU that the calling thread has had, as the kernel's scheduler counts it.
 
 use std::fs;
 

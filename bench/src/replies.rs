@@ -19,7 +19,7 @@ pub enum Incoming<'bytes> {
     Close(&'bytes [u8]),
 }
 
-/// What a message's head says.
+/// The head of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The id, unless the head has none that is ours.

@@ -1,4 +1,4 @@
-//! What a run found out. How it is told is the business of `text` for people, `json` for programs, and `page` for
+//! The findings of a run. Telling them is the business of `text` for people, `json` for programs, and `page` for
 //! the browser; the figures that they share are made here.
 
 mod chart;

@@ -1,4 +1,4 @@
-//! What the requests say: the templates of each kind, and the generator that fills in names and times.
+//! The contents of requests: the templates of each kind, and the generator that fills in names and times.
 //!
 //! Documents are divided among the connections, so that the times of a document ascend although the server reads the
 //! connections in any order. With fewer documents than connections some share one, and their times interleave.
@@ -12,7 +12,7 @@ use crate::workload::Workload;
 /// Distance between two records made in order; the times between are for those that come late.
 const TIMESTAMP_STEP: u64 = 16;
 
-/// What the data of a run looks like.
+/// The look of a run's data.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Records in a message.
@@ -29,14 +29,14 @@ pub struct Shape {
     pub limit: u64,
     /// Time of the first record.
     pub first_ts: u64,
-    /// How many of 100 records come late.
+    /// Percentage of records that come late.
     pub out_of_order_percent: u64,
-    /// How many of 100 records overwrite an older one.
+    /// Percentage of records that overwrite an older one.
     pub overwrite_percent: u64,
 }
 
 impl Shape {
-    /// How many documents of a collection this connection writes.
+    /// The number of documents of a collection that this connection writes.
     pub fn documents_of(&self, connection: u64) -> u64 {
         if self.documents < self.connections {
             return 1;

@@ -173,7 +173,7 @@ fn wait_for_all(all_done: &Receiver<()>, mut progress: Option<Progress<'_>>) {
     }
 }
 
-/// What is told of a phase each second.
+/// The line told of a phase each second.
 struct Progress<'run> {
     name: &'run str,
     rate: Option<f64>,

@@ -1,4 +1,4 @@
-//! What a worker counts: numbers that only go up, latencies by kind, and the longest silence.
+//! The counts of a worker: numbers that only go up, latencies by kind, and the longest silence.
 //!
 //! Rates come from the difference of two snapshots of the counts, so nothing is reset while the load runs.
 
@@ -41,7 +41,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What came between an earlier snapshot and this one.
+    /// The difference between an earlier snapshot and this one.
     pub fn since(self, earlier: Self) -> Self {
         self.combine(earlier, |now, then| now - then)
     }
@@ -125,13 +125,13 @@ pub struct Tally {
     pub latencies: Vec<Histogram<u64>>,
     /// In open loop, how long after they were due messages were sent, in nanoseconds.
     pub lateness: Histogram<u64>,
-    /// How the measured stretch went.
+    /// The course of the measured stretch.
     pub timeline: Timeline,
     /// The first error reply's text.
     pub first_error: Option<String>,
     /// Why the first lost connection was lost.
     pub first_loss: Option<String>,
-    /// How many connections were lost.
+    /// The number of connections that were lost.
     pub connections_lost: u64,
     /// Requests that had no reply at the end.
     pub unanswered: u64,
@@ -139,7 +139,7 @@ pub struct Tally {
     pub unsent: u64,
     /// The counts within the measured stretch.
     pub measured: Counts,
-    /// How long the measured stretch was.
+    /// The length of the measured stretch.
     pub measured_ns: u64,
 }
 

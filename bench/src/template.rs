@@ -7,7 +7,7 @@ use crate::frame;
 /// Digits of a request's id. The id is the first member, so that replies and self-test find it at a fixed place.
 pub const ID_DIGITS: usize = 12;
 
-/// What stands before the id in a request, and in a reply of a server that repeats it first.
+/// Bytes before the id in a request, and in a reply of a server that repeats it first.
 pub const ID_PREFIX: &[u8] = br#"{"id":""#;
 
 const PAIRS: [u8; 200] = {

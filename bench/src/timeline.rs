@@ -1,4 +1,4 @@
-//! How a run went over time: replies, and the slowest of them, in intervals of equal length.
+//! The course of a run over time: replies, and the slowest of them, in intervals of equal length.
 //!
 //! Invariant: all workers of a phase cut its measured stretch at the same times, so their timelines add up slot by slot.
 

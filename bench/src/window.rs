@@ -8,7 +8,7 @@ use crate::workload::Workload;
 /// A request that was sent or is about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What its latency is counted from.
+    /// The moment that its latency is counted from.
     pub since_ns: u64,
     /// Its kind.
     pub workload: Workload,
@@ -51,7 +51,7 @@ impl Window {
         !self.free.is_empty()
     }
 
-    /// How many requests wait.
+    /// The number of requests that wait.
     pub fn in_flight(&self) -> usize {
         self.slots.len() - self.free.len()
     }

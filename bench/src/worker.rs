@@ -23,7 +23,7 @@ use crate::tally::{Counts, LiveCounts, Tally};
 use crate::timeline::Timeline;
 use crate::workload::Mix;
 
-/// What a phase sends and for how long; the same for all workers.
+/// The load of a phase and its length; the same for all workers.
 #[derive(Debug)]
 pub struct Phase {
     /// Which requests.
@@ -56,7 +56,7 @@ pub enum Pace {
     },
 }
 
-/// What a worker hands back: its connections, also the lost ones, and what it counted.
+/// The results that a worker hands back: its connections, also the lost ones, and what it counted.
 pub type Outcome = (Vec<Connection>, Tally);
 
 /// A thread's share of a phase.
@@ -66,7 +66,7 @@ pub struct Worker<'run> {
     clock: Clock,
     live: &'run LiveCounts,
     connections: Vec<Connection>,
-    /// How many messages each connection may still send.
+    /// The number of messages that each connection may still send.
     budgets: Vec<u64>,
     /// Connections whose socket is full and watched for room.
     blocked: Vec<bool>,
@@ -218,7 +218,7 @@ impl<'run> Worker<'run> {
         }
     }
 
-    /// How many messages should have gone out by this time and did not.
+    /// The number of messages that should have gone out by this time and did not.
     fn overdue(&self, now_ns: u64) -> u64 {
         match self.pace {
             Pace::Closed => 0,

@@ -1,4 +1,4 @@
-//! What the machine must offer before the server starts, and in plain words what to do where it doesn't:
+//! Checks of what the machine must offer before the server starts, and in plain words what to do where it doesn't:
 //! a kernel with io_uring, locked memory, file descriptors, CPUs, and a free port.
 
 use crate::cpus::{self, CorePlacement, CpuLimits};
@@ -24,7 +24,7 @@ const FILES_PER_CORE: u64 = 16;
 /// With room for fewer connections than this it is better not to start.
 const CONNECTIONS_MIN: u64 = 16;
 
-/// What the checks found out.
+/// The findings of the checks.
 pub struct Checked {
     /// Where to listen; free a moment ago.
     pub address: SocketAddr,

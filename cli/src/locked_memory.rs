@@ -21,7 +21,7 @@ const SPARE_RING_DEPTH: u32 = 4;
 const SUBMISSION_BYTES: u64 = 64;
 const COMPLETIONS_BYTES: u64 = 2 * 16 + 4;
 const HEAD_BYTES: u64 = 512;
-/// How long an earlier server's memory is waited for. The kernel takes 25 to 35 ms when it isn't busy.
+/// Time for which an earlier server's memory is waited for. The kernel takes 25 to 35 ms when it isn't busy.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -117,7 +117,7 @@ fn cores(count: usize) -> String {
 mod tests {
     use super::*;
 
-    /// What Linux 6.18 was seen to count, in pages of 4 KiB.
+    /// Memory that Linux 6.18 was seen to count, in pages of 4 KiB.
     #[test]
     fn rings_as_the_kernel_counts_them() {
         for (depth, pages) in [(4, 2), (64, 2), (128, 4), (256, 7), (512, 13), (1024, 26), (4096, 101)] {

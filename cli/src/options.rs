@@ -19,7 +19,7 @@ const MESSAGE_BYTES_RANGE: std::ops::RangeInclusive<usize> = 1 << 10..=fluxion_s
 const FLUSH_INTERVAL_RANGE: std::ops::RangeInclusive<f64> = 0.05..=86_400.0;
 /// All connections together must have room for a few messages.
 const CONNECTION_MEMORY_MIN: usize = 16 << 20;
-/// What may wait must hold a few large messages.
+/// The changes that may wait must be a few large messages at least.
 const DIRTY_BYTES_MIN: usize = 4 << 20;
 
 const EXAMPLES: &str = "\
@@ -85,7 +85,7 @@ pub struct Options {
     #[arg(long, env = "FLUXIONDB_BIND", value_name = "IP", value_parser = parse_bind)]
     bind: Option<IpAddr>,
 
-    /// How many cores, or on which CPUs: `4`, or a list such as `0-3,8` (one CPU: `3-3`) [default: all CPUs
+    /// Cores, as a count or as the CPUs to run on: `4`, or a list such as `0-3,8` (one CPU: `3-3`) [default: all CPUs
     /// this process may use]
     #[arg(long, env = "FLUXIONDB_CORES", value_name = "COUNT|LIST", value_parser = Cores::parse)]
     cores: Option<Cores>,
@@ -128,11 +128,11 @@ pub struct Options {
     #[arg(long, env = "FLUXIONDB_LEGACY_AUTH", value_parser = BoolishValueParser::new())]
     legacy_auth: bool,
 
-    /// What to log on stderr: off, error, warn, info, debug, trace
+    /// Level of the log on stderr: off, error, warn, info, debug, trace
     #[arg(long, env = "FLUXIONDB_LOG", value_name = "LEVEL", default_value = "info")]
     log: String,
 
-    /// How to log
+    /// Form of the log
     #[arg(long, env = "FLUXIONDB_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 
@@ -145,7 +145,7 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CpuList(Vec<usize>);
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum LogFormat {
     /// For people
@@ -172,7 +172,7 @@ pub struct DataSettings {
 pub struct Settings {
     /// The master key.
     pub secret_key: String,
-    /// How data is kept; `None` is in memory only.
+    /// The keeping of data; `None` is in memory only.
     pub data: Option<DataSettings>,
     /// Port to listen on, 0 for any.
     pub port: u16,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const NAME: &str = "spare-memory";
 
-/// How often freed memory is given back.
+/// Time between two occasions on which freed memory is given back.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Larger than what the allocator serves from memory that it shares between pieces of a kind. It is never written to,
 /// so it costs none.

@@ -36,7 +36,7 @@ pub fn open(data: &DataSettings, shard_count: usize) -> Result<OpenStore, Error>
 }
 
 impl OpenStore {
-    /// What fills the shards.
+    /// The loaders that fill the shards.
     pub fn loaders(&self) -> Vec<fluxion_net::Loader> {
         let load = |(index, loader): (usize, Loader)| -> fluxion_net::Loader {
             Box::new(move |shard| load(index, loader, shard))

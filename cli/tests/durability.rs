@@ -1,4 +1,4 @@
-//! What remains of data after stops, crashes, faults of the disk, and changes of the number of cores.
+//! Tests of what remains of data after stops, crashes, faults of the disk, and changes of the number of cores.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 

@@ -17,7 +17,7 @@ impl Backoff {
         Backoff { pause: PAUSE_FIRST, chance: RandomState::new() }
     }
 
-    /// How long to wait before the next attempt.
+    /// Time to wait before the next attempt.
     pub(crate) fn next(&mut self) -> Duration {
         let pause = self.pause;
         self.pause = (pause * 2).min(PAUSE_MAX);

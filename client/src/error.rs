@@ -1,4 +1,4 @@
-//! What can go wrong, in words for the user. No error holds the API key: addresses are told without their query.
+//! All that can go wrong, in words for the user. No error holds the API key: addresses are told without their query.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -14,14 +14,14 @@ pub enum Error {
     Unreachable {
         /// Host and port.
         address: String,
-        /// What the system says.
+        /// The words of the system.
         source: io::Error,
     },
     /// The server did not accept the connection, such as for an unknown API key.
     Refused {
         /// HTTP status.
         status: u16,
-        /// What the server says.
+        /// The words of the server.
         reason: String,
     },
     /// The server answered the request with an error. The connection goes on.
@@ -41,7 +41,7 @@ pub enum Error {
     TooLong(usize),
     /// A reply did not end within [`Options::reply_time_max`](crate::Options::reply_time_max).
     Endless(Duration),
-    /// What came is not what a FluxionDB server sends.
+    /// Something came that no FluxionDB server sends.
     Protocol(String),
     /// [`IN_FLIGHT_MAX`](crate::IN_FLIGHT_MAX) requests are waiting: receive replies before sending more.
     TooManyInFlight,

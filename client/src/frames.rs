@@ -29,7 +29,7 @@ pub(crate) struct Frames {
     /// As the socket has it.
     read_timeout: Duration,
     received: Box<[u8]>,
-    /// What of `received` has not been looked at.
+    /// The part of `received` that has not been looked at.
     start: usize,
     end: usize,
     /// Payload bytes of the current data frame that have not come yet.

@@ -10,13 +10,13 @@ use crate::limits::IDLE_BUFFER_BYTES;
 #[derive(Default)]
 pub(crate) struct Incoming {
     pub(crate) text: Vec<u8>,
-    /// What of `text` has been read.
+    /// The part of `text` that has been read.
     pub(crate) at: usize,
     /// Whether `text` holds the message up to its end.
     pub(crate) complete: bool,
 }
 
-/// How a reply begins.
+/// The beginning of a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Head {
     pub(crate) id: u64,

@@ -21,7 +21,7 @@ pub(crate) const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
 /// Time that one address has to take the connection and to answer the upgrade.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the server may be silent while a reply is waited for, unless the user says otherwise. A search
+/// Time for which the server may be silent while a reply is waited for, unless the user says otherwise. A search
 /// through a large history may find nothing to send for a while.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 

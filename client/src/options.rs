@@ -1,4 +1,4 @@
-//! How to connect: the address, the key, and how patient to be.
+//! The options of a connection: the address, the key, and how patient to be.
 
 use crate::limits::{ATTEMPTS, REPLY_BYTES_MAX, REPLY_TIME_MAX, TIMEOUT};
 use std::fmt;
@@ -48,13 +48,13 @@ impl Options {
         self
     }
 
-    /// How long the server may be silent while something is expected of it; at least a millisecond.
+    /// Time for which the server may be silent while something is expected of it; at least a millisecond.
     pub fn timeout(mut self, timeout: Duration) -> Options {
         self.timeout = timeout.max(Duration::from_millis(1));
         self
     }
 
-    /// How often to try when a connection that was there is made again; 0 never does. The first connection is
+    /// Attempts to make when a connection that was there is made again; 0 never does. The first connection is
     /// tried once, so that a wrong address is told at once.
     pub fn attempts(mut self, attempts: u32) -> Options {
         self.attempts = attempts;

@@ -19,7 +19,7 @@ pub struct NewRecord<'a> {
     pub collection: &'a str,
 }
 
-/// What names one record.
+/// The names and the time by which a record is found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RecordKey<'a> {
     /// Collection.
@@ -67,11 +67,11 @@ pub struct ConnectionInfo {
     /// Whether it is the one that asks.
     #[serde(rename = "self")]
     pub is_self: bool,
-    /// What it calls itself.
+    /// Its label.
     pub name: Option<String>,
 }
 
-/// What an API key allows.
+/// The scope of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// Reading.
@@ -122,7 +122,7 @@ impl std::str::FromStr for Scope {
 pub struct ApiKey {
     /// The key itself.
     pub key: String,
-    /// What it allows.
+    /// The scope that it has.
     pub scope: Scope,
     /// Whether it can be removed; the master key can't.
     pub deletable: bool,

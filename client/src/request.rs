@@ -90,7 +90,7 @@ pub enum Request<'a> {
     AddApiKey {
         /// The key.
         key: &'a str,
-        /// What it allows.
+        /// The scope that it has.
         scope: Scope,
     },
     /// Removes an API key.

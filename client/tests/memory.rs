@@ -1,4 +1,4 @@
-//! What a reply of half a GiB costs the client. Alone in its binary, since it looks at the process's memory.
+//! Measures what a reply of half a GiB costs the client. Alone in its binary, since it looks at the process's memory.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 

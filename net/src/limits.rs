@@ -49,7 +49,7 @@ pub const TURN: Duration = Duration::from_micros(200);
 /// The shortest turn, however many connections are busy: below it, changing turns would be most of the work.
 pub const TURN_MIN: Duration = Duration::from_micros(20);
 
-/// How long a round may take in which every busy connection has its turn.
+/// The time that a round may take in which every busy connection has its turn.
 pub const ROUND: Duration = Duration::from_millis(20);
 
 /// The share of a round that the mailbox gets for each message that waits in it, so that a backlog shrinks while
@@ -58,7 +58,7 @@ pub const MAILBOX_TURN_PER_MESSAGE: Duration = Duration::from_micros(2);
 /// The longest turn of the mailbox.
 pub const MAILBOX_TURN_MAX: Duration = Duration::from_millis(10);
 
-/// How soon a core that has fallen behind looks again whether connections that write can be read.
+/// Time after which a core that has fallen behind looks again whether connections that write can be read.
 pub const PACE: Duration = Duration::from_millis(2);
 
 /// Time that a client has for its handshake, and with `--legacy-auth` for its first message.
@@ -82,7 +82,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// The growth of what its connections hold at which a core tells the others and looks at the sum.
 pub const HELD_BYTES_STEP: usize = 256 * 1024;
 
-/// How much less than allowed is held after connections were closed for it, so that it is not at once too much again.
+/// The part by which less than allowed is held after connections were closed for it, so that it is not at once too much again.
 pub const HELD_BYTES_RELIEF: usize = 16;
 
 /// Time between two lines of the log that say the same of different clients; those between are counted.

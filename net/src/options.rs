@@ -1,4 +1,4 @@
-//! How the server is to run.
+//! The options of a server.
 
 use std::net::SocketAddr;
 use std::time::Duration;

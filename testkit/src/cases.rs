@@ -127,7 +127,7 @@ impl Case<'_> {
         step["on"].as_str().and_then(|name| self.clients.get_mut(name)).ok_or("unknown connection".into())
     }
 
-    /// What the step says that the server does in return.
+    /// The answer that the step says the server gives.
     fn outcome(&mut self, step: &Value, id: Option<&str>) -> Outcome {
         let is_next = |got: &Value, want: &Value| got.get("id") == want.get("id");
         if let Some(want) = step.get("reply")

@@ -1,4 +1,4 @@
-//! What the tests of several crates share: directories that go away, the running server, clients and raw sockets
+//! Shared by the tests of several crates: directories that go away, the running server, clients and raw sockets
 //! for it, a server that says what a test wants said, random programs with plain maps to check them against,
 //! the conformance cases and the fixtures.
 //!

@@ -1,4 +1,4 @@
-//! What one client does at random, over plain maps: each request comes with the reply that the server must give.
+//! The random doings of one client, over plain maps: each request comes with the reply that the server must give.
 
 use crate::oracle::Collection;
 use crate::random::Random;

@@ -4,7 +4,7 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use fluxion_engine::escape_json;
 
-/// What payloads look like.
+/// Payloads of each look.
 const PAYLOADS: [(&str, &str, usize); 4] = [
     ("clean", "abcdefghijklmnop", 3),
     ("json", r#"{"temperature":21.5}"#, 2),

@@ -1,4 +1,4 @@
-//! What it takes to hand messages to another thread and get answers. Threads sleep here on a futex, not in io_uring as
+//! Measures what it takes to hand messages to another thread and get answers. Threads sleep here on a futex, not in io_uring as
 //! cores do, and are not pinned: `same_thread` is the queue alone, `round_trip` the queue and two wake-ups.
 
 use std::thread;

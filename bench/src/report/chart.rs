@@ -14,7 +14,7 @@ const BOTTOM: f64 = 44.0;
 /// One direction of a chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What is measured along it.
+    /// The quantity measured along it.
     pub title: String,
     /// The value at the origin.
     pub from: f64,
@@ -95,7 +95,7 @@ pub struct Series {
 pub struct Spot {
     /// Where it is.
     pub at: (f64, f64),
-    /// What it says.
+    /// Its text.
     pub text: String,
     /// A dot of this colour; without it the whole height is sensitive, as wide as given in `Chart::spot_width`.
     pub dot: Option<usize>,
@@ -104,7 +104,7 @@ pub struct Spot {
 /// A chart that is about to be drawn.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// What the chart shows, for those who can't see it.
+    /// A description of the chart, for those who can't see it.
     pub label: String,
     /// From left to right.
     pub x: Axis,
@@ -116,7 +116,7 @@ pub struct Chart {
     pub guide: Option<(f64, String)>,
     /// Places to point at.
     pub spots: Vec<Spot>,
-    /// How wide spots without a dot are, in units of `x`.
+    /// The width of spots without a dot, in units of `x`.
     pub spot_width: f64,
 }
 

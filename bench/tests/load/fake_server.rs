@@ -10,10 +10,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::handshake::derive_accept_key;
 
-/// How long is waited for what must come; far longer than it takes.
+/// Time for which something that must come is waited for; far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How the server answers.
+/// The ways in which the server answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Behaviour {
     /// Each request in turn.
@@ -36,13 +36,13 @@ pub enum Behaviour {
     Refuse,
 }
 
-/// What the server saw, over all connections.
+/// All that the server saw, over all connections.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub requests: BTreeMap<String, u64>,
     pub records: u64,
     pub keys: BTreeMap<String, u64>,
-    /// What no request should have done.
+    /// Something that no request should have done.
     pub faults: Vec<String>,
     pub pongs: u64,
     pub goodbyes: u64,
@@ -82,7 +82,7 @@ impl FakeServer {
         Self { url, seen, changed }
     }
 
-    /// What was seen when so many connections are over, which is some time after the load generator has gone.
+    /// Gives what was seen when so many connections are over, which is some time after the load generator has gone.
     pub fn seen_at_end(&self, connections: u64) -> MutexGuard<'_, Seen> {
         let seen = self.seen.lock().unwrap();
         let all_ended = |seen: &mut Seen| seen.ended < connections;

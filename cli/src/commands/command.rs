@@ -9,7 +9,7 @@ use clap::Subcommand;
 use fluxion_client::Client;
 use std::fmt;
 
-/// What can be asked of a running server.
+/// The commands to a running server.
 #[derive(Clone, Subcommand)]
 pub enum Command {
     /// List the names of all collections

@@ -85,7 +85,7 @@ impl Time {
     }
 }
 
-/// What follows `now`: nothing, or a sign and one or more amounts, as in `-1h30m`.
+/// Reads what follows `now`: nothing, or a sign and one or more amounts, as in `-1h30m`.
 fn from_now(text: &str) -> Option<i128> {
     if text.is_empty() {
         return Some(0);

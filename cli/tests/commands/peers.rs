@@ -6,7 +6,7 @@ use crate::tools::{Outcome, Scratch};
 use serde_json::{Value, json};
 use std::process::Stdio;
 
-/// What a terminal would obey: a title, a cleared screen in C1, text from right to left.
+/// Bytes that a terminal would obey: a title, a cleared screen in C1, text from right to left.
 const HOSTILE: &str = "x\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{2066}\u{7f}\r";
 
 /// Runs a command against a server that answers each request as `reply` says.

@@ -17,7 +17,7 @@ pub fn operator(server: &Server) -> Command {
     command
 }
 
-/// What a command did.
+/// The outcome of a command.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,

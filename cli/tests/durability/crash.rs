@@ -41,7 +41,7 @@ fn a_kill_costs_no_more_than_the_interval() {
     assert!(outcome.owed > 1000, "{} operations say little", outcome.owed);
 }
 
-/// What was acknowledged more than `grace` before a kill must be there; each server runs for longer than that.
+/// All that was acknowledged more than `grace` before a kill must be there; each server runs for longer than that.
 fn crash_rounds(arguments: &[&str], grace: Duration) -> Outcome {
     println!("seed {SEED:#x}");
     let directory = TempDir::new();

@@ -73,7 +73,7 @@ struct Sequence {
 /// Which operations a request stands for: the collection, and the index in its sequence.
 pub type Sent = Vec<(usize, usize)>;
 
-/// What came of crashes, in operations.
+/// The outcome of crashes, in operations.
 #[derive(Default)]
 pub struct Outcome {
     /// Those that had to be there, and were.

@@ -272,7 +272,7 @@ fn files_that_cannot_be_used_are_named_and_left_alone() {
     assert_eq!(collections(&mut server.client()).len(), 50);
 }
 
-/// What a crash left in the write-ahead log is not worked into a file that is damaged.
+/// Changes that a crash left in the write-ahead log is not worked into a file that is damaged.
 #[test]
 fn a_damaged_file_keeps_its_write_ahead_log() {
     let directory = TempDir::new();

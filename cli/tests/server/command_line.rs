@@ -1,4 +1,4 @@
-//! What the command line takes and refuses, and what it says then.
+//! Tests of what the command line takes and refuses, and what it says then.
 
 use crate::support::{KEY, Server, TempDir, command};
 use std::io::{BufRead, BufReader, Read, Write};

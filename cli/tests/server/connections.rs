@@ -1,4 +1,4 @@
-//! How connections begin and end: keys, limits, silence.
+//! Tests of how connections begin and end: keys, limits, silence.
 
 use crate::support::raw::{CLOSE, PING, PONG, RawSocket, TEXT, upgrade};
 use crate::support::{KEY, KEY_QUERY, Server, alone};

@@ -123,7 +123,7 @@ fn two_cores_start_under_the_least_limit_and_more_are_refused_by_their_sum() {
     assert!(error.contains("512 KiB") && error.contains("only 256 KiB"), "{error}");
 }
 
-/// What other processes of the user hold is theirs: it is waited for, in vain, and named.
+/// Memory that other processes of the user hold is theirs: it is waited for, in vain, and named.
 #[test]
 fn a_second_server_that_finds_no_room_says_so() {
     let Some(stranger) = Stranger::new(3) else { return };

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 const MIB: usize = 1 << 20;
-/// What a core keeps for the next records, and the allocator for the next pieces of each size.
+/// Memory that a core keeps for the next records, and the allocator for the next pieces of each size.
 const KEPT_BYTES: usize = 24 * MIB;
 /// The pages that SQLite keeps of each core's file.
 const CACHE_BYTES: usize = 64 * MIB;

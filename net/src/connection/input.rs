@@ -27,7 +27,7 @@ pub enum Progress {
     TurnOver,
 }
 
-/// What has been received of one connection and not been carried out yet.
+/// All that has been received of one connection and not been carried out yet.
 #[derive(Default)]
 pub struct Input {
     reader: FrameReader,
@@ -40,7 +40,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// What came behind the handshake.
+    /// Begins with what came behind the handshake.
     pub fn new(received: Vec<u8>) -> Input {
         Input { received, ..Input::default() }
     }

@@ -23,7 +23,7 @@ pub struct Part {
     pub payload: Vec<u8>,
     /// Where the rest is to be had.
     pub rest: Option<StreamAddress>,
-    /// What it holds of the connection's window, until the answer is made.
+    /// Its share of the connection's window, until the answer is made.
     pub reservation: Reservation,
 }
 
@@ -89,7 +89,7 @@ impl Gatherings {
 }
 
 impl Gathering {
-    /// What its parts held of the connection's window.
+    /// The shares that its parts had of the connection's window.
     pub fn reservations(&self) -> impl Iterator<Item = Reservation> {
         self.reservations.iter().copied()
     }

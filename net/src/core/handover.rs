@@ -66,18 +66,18 @@ struct InFlight {
     since: Instant,
 }
 
-/// What one core hands to its writer.
+/// The changes that one core hands to its writer.
 pub struct Handover {
     options: StorageOptions,
     sender: Sender<Batch>,
     /// The writer's place in the feed.
     reader: ReaderId,
     in_flight: Option<InFlight>,
-    /// What waits for changes that are still in the feed, each with the number that the next change then had.
+    /// Waits for changes that are still in the feed, each with the number that the next change then had.
     held: VecDeque<(u64, Held)>,
     /// About when the oldest change in the feed was made.
     oldest: Option<Instant>,
-    /// How long the last batch took.
+    /// The time that the last batch took.
     commit_time: Duration,
     /// Bytes a second that the writer stores, by its last batches.
     bytes_per_second: f64,
@@ -232,7 +232,7 @@ impl Handover {
 /// The writer's thread has ended.
 pub struct WriterGone;
 
-/// How the storage of a shard is doing, as every core knows it.
+/// The state of a shard's storage, as every core knows it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StorageState {
     /// More is waiting than may.

@@ -12,7 +12,7 @@ pub struct Pending {
     pub id: Box<str>,
     /// The reply.
     pub payload: Vec<u8>,
-    /// How many have not confirmed it: the cores, and the storage.
+    /// The number of those who have not confirmed it: the cores, and the storage.
     missing: usize,
 }
 

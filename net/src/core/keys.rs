@@ -18,7 +18,7 @@ pub struct KeyId(pub u64);
 pub struct Key {
     /// The number under which connections remember it.
     pub id: KeyId,
-    /// What it allows.
+    /// The scope that it has.
     pub scope: Scope,
     /// The secret itself.
     pub secret: Arc<str>,

@@ -1,4 +1,4 @@
-//! What cores say to each other. Every message is typed and owned; a request was classified and validated
+//! The messages between cores. Every message is typed and owned; a request was classified and validated
 //! once, by the core that received it.
 
 use crate::core::handover::StorageState;
@@ -66,7 +66,7 @@ pub enum Message {
         ticket: Ticket,
         /// The request's id.
         id: Box<str>,
-        /// What to do.
+        /// The action.
         action: KeyAction,
     },
     /// From core 0: a change to apply; answer with `KeyChangeApplied`.
@@ -84,7 +84,7 @@ pub enum Message {
     Committed,
     /// From the writer: the batch could not be stored for this reason, and will be tried again.
     CommitFailed(Arc<str>),
-    /// How the storage of a shard is doing from now on.
+    /// The state of a shard's storage from now on.
     Storage {
         /// Whose.
         core: CoreIndex,

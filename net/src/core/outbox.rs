@@ -30,7 +30,7 @@ enum Outgoing {
     Pieces { sources: VecDeque<Source>, suffix: &'static [u8], started: bool },
 }
 
-/// How a connection is to end.
+/// The way in which a connection is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
     /// Not at all.

@@ -36,13 +36,13 @@ pub struct Peer {
     pub address: PeerAddress,
     /// Who it is.
     pub identity: Identity,
-    /// What it is to be sent.
+    /// Holds what it is to be sent.
     pub outbox: Outbox,
     /// It has sent a change: it is not read while a shard has fallen behind.
     pub writes: bool,
     /// Signs of life: bytes that came, or that it took while more waited.
     pub signs_of_life: u64,
-    /// How many of them were there when its clocks were last looked at.
+    /// The number of them that there was when its clocks were last looked at.
     pub signs_seen: u64,
     /// When there was a new one.
     pub active_at: Instant,
@@ -196,7 +196,7 @@ impl Peers {
         self.slots.borrow().iter().filter_map(|slot| slot.peer.clone()).collect()
     }
 
-    /// How many there are.
+    /// The number of them.
     pub fn count(&self) -> usize {
         self.count.get()
     }

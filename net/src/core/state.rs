@@ -91,7 +91,7 @@ impl Shared {
     }
 }
 
-/// What a core serves from its first moment on.
+/// All that a core serves from its first moment on.
 pub struct Start {
     /// The shard, filled.
     pub shard: Shard,
@@ -107,11 +107,11 @@ pub struct Core {
     pub index: CoreIndex,
     /// The server's options.
     pub options: Arc<ServerOptions>,
-    /// What it shares with the other cores.
+    /// Shared with the other cores.
     pub shared: Arc<Shared>,
     /// Its data.
     pub shard: RefCell<Shard>,
-    /// How that is stored.
+    /// The storing of that.
     pub storage: Storage,
     /// Its connections.
     pub peers: Peers,
@@ -135,7 +135,7 @@ pub struct Core {
     pub decoder: RefCell<Decoder>,
     /// The receive buffer that all its connections share.
     pub receive_buffer: RefCell<Vec<u8>>,
-    /// How its connections share it.
+    /// The turns of its connections.
     pub turns: Turns,
     /// Counts what it does.
     pub counters: Counters,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The storage of one core's shard, and what it has heard of the others'.
 pub struct Storage {
-    /// What is handed to the writer.
+    /// Hands changes to the writer.
     pub handover: RefCell<Option<Handover>>,
     /// At the end of the server: an attempt to store what is left was in vain.
     pub last_flush_failed: Cell<bool>,

@@ -37,6 +37,6 @@ pub struct Ticket {
     pub peer: PeerAddress,
     /// The gathering that the reply is a part of, if any.
     pub gather: Option<u32>,
-    /// What is free again of the connection's window when the reply is there.
+    /// The share of the connection's window that is free again when the reply is there.
     pub reservation: Reservation,
 }

@@ -1,4 +1,4 @@
-//! How the tasks of a core share it. The executor looks at sockets only when no task is ready to run, so a task with more
+//! The turns by which the tasks of a core share it. The executor looks at sockets only when no task is ready to run, so a task with more
 //! to do must not simply be woken again: it ends its turn with `next`, which lets the others run, the sockets be looked
 //! at, and then itself go on.
 //!

@@ -16,7 +16,7 @@ pub struct NotARequest;
 pub struct Envelope<'m> {
     /// Carried back by the reply.
     pub id: Cow<'m, str>,
-    /// What is asked.
+    /// The kind of message.
     pub kind: Kind,
     /// The text of `data`, as it stands in the message.
     pub data: RawText,

@@ -3,7 +3,7 @@
 
 use crate::requests::scope::Scope;
 
-/// What a message asks for.
+/// The kinds of messages, by what they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -75,7 +75,7 @@ pub struct Facts {
 }
 
 impl Kind {
-    /// How many kinds there are.
+    /// The number of kinds.
     pub const COUNT: usize = Kind::Unknown as usize + 1;
 
     /// Every kind, in order.
@@ -128,7 +128,7 @@ impl Kind {
         }
     }
 
-    /// What this kind is.
+    /// All that is known of this kind.
     #[rustfmt::skip]
     pub const fn facts(self) -> Facts {
         use Scope::{Delete, Master, Read, Write};

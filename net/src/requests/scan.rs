@@ -233,7 +233,7 @@ fn memchr_backslash(text: &[u8]) -> Option<usize> {
     text.iter().position(|&byte| byte == b'\\')
 }
 
-/// How many bytes at the start are neither a quote, nor a backslash, nor a control character.
+/// The number of bytes at the start that are neither a quote, nor a backslash, nor a control character.
 pub fn plain_len(text: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;

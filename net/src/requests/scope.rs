@@ -1,4 +1,4 @@
-//! What a connection may do.
+//! The rights of a connection.
 
 /// A scope; each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

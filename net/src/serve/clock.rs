@@ -1,4 +1,4 @@
-//! What time does to connections: silence, stalls, closes that nobody answers, the end of the server.
+//! The effects of time on connections: silence, stalls, closes that nobody answers, the end of the server.
 
 use crate::core::counters::Refusal;
 use crate::core::peers::Peer;

@@ -1,4 +1,4 @@
-//! What is served over plain HTTP, on the port of the WebSockets.
+//! Pages that are served over plain HTTP, on the port of the WebSockets.
 
 use crate::core::state::Core;
 use crate::core::storage::refused;

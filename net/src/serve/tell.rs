@@ -1,4 +1,4 @@
-//! What every core tells of itself: its connections, its counters.
+//! Answers in which every core tells of itself: its connections, its counters.
 
 use crate::core::gather::Shape;
 use crate::core::listing::{Item, Listing};

@@ -23,11 +23,11 @@ use std::time::Duration;
 /// Fills a shard with what was stored, on the core's own thread.
 pub type Loader = Box<dyn FnOnce(&mut Shard) -> Result<(), String> + Send>;
 
-/// How data outlives the server.
+/// The way in which data outlives the server.
 pub struct Persistence {
     /// When changes are stored.
     pub options: StorageOptions,
-    /// What takes the changes of each core.
+    /// Take the changes, one a core.
     pub writers: Vec<Sender<Batch>>,
     /// The API keys that were stored.
     pub api_keys: Vec<(String, Scope)>,
@@ -141,7 +141,7 @@ impl Server {
 }
 
 impl LoadedServer {
-    /// What the writers are to answer, one a core.
+    /// Takes the answers of the writers, one a core.
     pub fn reporters(&self) -> Vec<Reporter> {
         (0..self.cores.len()).map(|core| Reporter { shared: self.shared.clone(), core }).collect()
     }
@@ -175,7 +175,7 @@ impl LoadedServer {
 /// task takes turns by itself: see `core::turns`.
 const PREEMPT_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What a core is given, beside its shard, to begin with.
+/// Given to a core, beside its shard, to begin with.
 struct Storing {
     writer: Option<(StorageOptions, Sender<Batch>)>,
     api_keys: Arc<[(String, Scope)]>,

@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 const CONTROL_BYTES_MAX: usize = 125;
 const MASK_BYTES: usize = 4;
 
-/// What the reader accepts.
+/// The bounds of what the reader accepts.
 pub struct FrameLimits {
     /// Longest message, over all its fragments.
     pub message_bytes_max: usize,
@@ -51,7 +51,7 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// What a frame means. Ranges are in the input that was given to `FrameReader::next`.
+/// The meaning of a frame. Ranges are in the input that was given to `FrameReader::next`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A whole text message, unmasked in place.
@@ -72,7 +72,7 @@ pub enum Event {
     Close(Option<CloseCode>, Range<usize>),
 }
 
-/// What there is at the start of the input.
+/// The state of the start of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Not a whole frame yet.
@@ -82,9 +82,9 @@ pub enum Step {
     },
     /// One frame.
     Frame {
-        /// How many bytes of input it took.
+        /// Bytes of input that it took.
         consumed: usize,
-        /// What it means.
+        /// Its meaning.
         event: Event,
     },
 }
@@ -95,7 +95,7 @@ pub struct FrameReader {
     /// The kind of the fragmented message that is coming in.
     fragmented: Option<Data>,
     message: Vec<u8>,
-    /// How much of `message` is known to be whole UTF-8 characters.
+    /// Bytes of `message` that are known to be whole UTF-8 characters.
     valid_bytes: usize,
 }
 
@@ -283,7 +283,7 @@ fn unmask(payload: &mut [u8], mask: [u8; MASK_BYTES]) {
     }
 }
 
-/// How many bytes the header of a server's frame takes.
+/// The length of the header of a server's frame.
 pub fn header_len(payload_bytes: usize) -> usize {
     match payload_bytes {
         0..=125 => 2,

@@ -25,7 +25,7 @@ fn client(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What the reader makes of these bytes, given to it as they come in pieces of `piece_bytes`.
+/// Gives what the reader makes of these bytes, given to it as they come in pieces of `piece_bytes`.
 fn read(bytes: &[u8], piece_bytes: usize) -> (Vec<(String, Vec<u8>)>, Option<FrameError>) {
     let mut reader = FrameReader::default();
     let (mut events, mut buffer) = (Vec::new(), Vec::new());

@@ -11,7 +11,7 @@ use crate::commands::limits::{COLLECTION_PATH_BYTES_MAX, FILE_NAME_BYTES_MAX};
 use sha1::{Digest, Sha1};
 use std::fmt::Write;
 
-/// What is kept of a name that is too long or can't be a path, in front of its digest.
+/// Bytes kept of a name that is too long or can't be a path, in front of its digest.
 const DOCUMENT_START_BYTES: usize = 190;
 const COLLECTION_START_BYTES: usize = 64;
 const DIGEST_LETTERS: usize = 40;

@@ -10,7 +10,7 @@ const RECORDS_PER_LOOK: u64 = 256;
 const BAR_WIDTH: usize = 20;
 const WIDTH_DEFAULT: usize = 80;
 
-/// How far it is.
+/// The part that is done.
 pub struct Progress {
     shown: bool,
     started: Instant,

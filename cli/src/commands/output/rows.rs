@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 /// Rows that a table looks at to choose the widths of its columns.
 const SAMPLE_ROWS: usize = 500;
 
-/// How to show rows.
+/// The form in which rows are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Indented JSON
@@ -22,7 +22,7 @@ pub enum Format {
 /// The flag that chooses.
 #[derive(Args, Clone)]
 pub struct FormatFlag {
-    /// How to print
+    /// Form of the output
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub format: Format,
 }

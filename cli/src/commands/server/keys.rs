@@ -19,7 +19,7 @@ pub struct AddKey {
     /// The key to add; `-` reads it from stdin, so that it does not show in `ps`
     #[arg(long, value_name = "KEY|-", env = "FLUXIONDB_KEY", hide_env_values = true)]
     key: String,
-    /// What it allows: readonly, read_write or read_write_delete
+    /// Its scope: readonly, read_write or read_write_delete
     #[arg(long, value_name = "SCOPE", default_value = "readonly")]
     scope: String,
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[command(after_help = "Example:
   fluxiondb ping --count 20 --format table")]
 pub struct Ping {
-    /// How many round trips, one after the other
+    /// Round trips, one after the other
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: u32,
     /// Milliseconds between two

@@ -61,7 +61,7 @@ fn starting_with(start: &str) -> String {
 pub struct Completions<N: Names> {
     /// The parser of a line.
     pub root: clap::Command,
-    /// What the server holds.
+    /// The names that the server holds.
     pub names: N,
 }
 
@@ -84,7 +84,7 @@ fn word_start(line: &str) -> usize {
 }
 
 impl<N: Names> Completions<N> {
-    /// What may stand for `word` behind the words before it.
+    /// Gives what may stand for `word` behind the words before it.
     pub fn candidates(&self, before: &str, word: &str) -> Vec<Pair> {
         let typed = split(word).or_else(|_| split(&format!("{word}\""))).unwrap_or_default().concat();
         let mut offered = self.offers(&split(before).unwrap_or_default(), &typed);
