@@ -28,5 +28,7 @@ mod overload;
 mod reference;
 #[path = "server/shutdown.rs"]
 mod shutdown;
+#[path = "server/stats.rs"]
+mod stats;
 
 use fluxion_testkit as support;

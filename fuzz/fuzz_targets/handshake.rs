@@ -1,8 +1,8 @@
 //! The handshake: no input may make it panic; a head that is complete stays so with bytes behind it.
 #![no_main]
 
-use fluxion_net::inside::handshake;
-use fluxion_net::inside::http::{HEAD_BYTES_MAX, read_head};
+use fluxion_net::inside::http::read_head;
+use fluxion_net::inside::{HEAD_BYTES_MAX, NAME_BYTES_MAX, handshake};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -13,7 +13,7 @@ fuzz_target!(|input: &[u8]| {
             match handshake::read(&head) {
                 Ok(handshake) => {
                     assert!(handshake.api_key.is_none_or(|key| !key.is_empty()));
-                    assert!(handshake.name.is_none_or(|name| name.len() <= handshake::NAME_BYTES_MAX));
+                    assert!(handshake.name.is_none_or(|name| name.len() <= NAME_BYTES_MAX));
                     assert!(handshake.response.ends_with(b"\r\n\r\n"));
                     let ends = handshake.response.windows(4).filter(|bytes| *bytes == b"\r\n\r\n");
                     assert_eq!(ends.count(), 1);

@@ -37,6 +37,9 @@ pub const LONG_DATA_BYTES: usize = 512 * 1024;
 /// Text of long data that one step unescapes, or parses.
 pub const LONG_STEP_BYTES: usize = 64 * 1024;
 
+/// The deepest nesting in the outer part of a message: one bit each says whether it is an object, in a fixed array.
+pub const DEPTH_MAX: usize = 1024;
+
 /// Longest message before a connection has authenticated itself, with `--legacy-auth`: a key and little around it.
 pub const UNAUTHENTICATED_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 
@@ -60,6 +63,15 @@ pub const MAILBOX_TURN_MAX: Duration = Duration::from_millis(10);
 
 /// Time after which a core that has fallen behind looks again whether connections that write can be read.
 pub const PACE: Duration = Duration::from_millis(2);
+
+/// Longest head of an HTTP request: far more than any client sends.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Most header fields in it, which the parser holds in a fixed array.
+pub const HEADERS_MAX: usize = 64;
+
+/// Longest label of a connection, so that a list of all connections stays small; what is over it is cut.
+pub const NAME_BYTES_MAX: usize = 256;
 
 /// Time that a client has for its handshake, and with `--legacy-auth` for its first message.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

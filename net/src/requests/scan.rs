@@ -3,11 +3,9 @@
 //!
 //! It takes what RFC 8259 allows, with one difference: a number may be as large as it likes, since nobody looks at it.
 
+use crate::limits::DEPTH_MAX;
 use crate::requests::unescape::unescape_string;
 use std::ops::Range;
-
-/// The deepest nesting that is followed; one bit each says whether it is an object.
-const DEPTH_MAX: usize = 1024;
 
 /// The text is not JSON, or is nested deeper than `DEPTH_MAX`.
 #[derive(Debug, PartialEq, Eq)]

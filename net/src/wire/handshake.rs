@@ -2,12 +2,10 @@
 //! out. Extensions that a client offers are not taken up; of its subprotocols the first is echoed, since browsers and
 //! many libraries end a connection whose offer isn't answered. Keys are never printed.
 
+use crate::limits::NAME_BYTES_MAX;
 use crate::wire::http::{Head, Response, Status};
 use std::fmt;
 use tungstenite::handshake::derive_accept_key;
-
-/// Longest label of a connection; what is over it is cut.
-pub const NAME_BYTES_MAX: usize = 256;
 
 /// A good upgrade request; whether its key is known is for the caller to say.
 pub struct Handshake {

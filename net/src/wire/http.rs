@@ -1,12 +1,8 @@
 //! HTTP/1.1 request heads and responses on bytes alone: no socket, no routes. Every response ends its connection,
 //! unless it is an upgrade, which `handshake` makes.
 
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 use std::fmt;
-
-/// Longest request head.
-pub const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Most header fields in it.
-pub const HEADERS_MAX: usize = 64;
 
 /// A request without a body. Has no `Debug`: its target may hold a key.
 pub struct Head<'b> {
