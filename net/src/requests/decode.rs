@@ -7,11 +7,11 @@
 use crate::limits::{DECODER_NODES_MAX, PADDING_BYTES};
 use crate::requests::envelope::{Envelope, NotARequest, read_envelope};
 use crate::requests::keys::KeyAction;
-use crate::requests::members::Said;
 use crate::requests::read;
 use crate::requests::scan::RawText;
 use crate::requests::tame::tame_numbers;
 use crate::requests::unescape::{BadEscape, unescape};
+use crate::requests::wrong::{Said, Wrong};
 use fluxion_engine::Request;
 use simd_json::{Buffers, Node, Tape};
 
@@ -21,7 +21,13 @@ pub enum Misread {
     /// It is no request.
     NotARequest,
     /// It can't be carried out, for this reason.
-    Wrong(String),
+    Wrong(Wrong),
+}
+
+impl From<Wrong> for Misread {
+    fn from(wrong: Wrong) -> Misread {
+        Misread::Wrong(wrong)
+    }
 }
 
 impl From<BadEscape> for Misread {
@@ -80,7 +86,7 @@ impl Decoder {
         len: usize,
         read: impl FnOnce(&[Node<'t>]) -> Said<T>,
     ) -> Said<T> {
-        self.parser.read(text, len, read).unwrap_or_else(|| Err(NOT_JSON.into()))
+        self.parser.read(text, len, read).unwrap_or_else(|| Err(Wrong::NotJson))
     }
 
     fn read<'d, T>(
@@ -98,12 +104,9 @@ impl Decoder {
                 said = self.parser.read(&mut self.second_text, len, &read);
             }
         }
-        said.unwrap_or_else(|| Err(NOT_JSON.into())).map_err(Misread::Wrong)
+        said.unwrap_or_else(|| Err(Wrong::NotJson)).map_err(Misread::Wrong)
     }
 }
-
-/// Says of data that it is none.
-pub const NOT_JSON: &str = "\"data\" is not valid JSON";
 
 /// Puts the text that `data` means into a buffer once more, with padding behind it.
 fn fill(text: &mut Vec<u8>, message: &[u8], data: &RawText) -> Result<usize, Misread> {

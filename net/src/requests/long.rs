@@ -4,13 +4,15 @@
 //! are found without building anything.
 
 use crate::limits::{LONG_STEP_BYTES, PADDING_BYTES};
-use crate::requests::decode::{Decoder, Misread, NOT_JSON};
+use crate::requests::decode::{Decoder, Misread};
+use crate::requests::field::{Field, field};
 use crate::requests::kind::Kind;
-use crate::requests::members::{BEYOND, Field, Said, field};
+use crate::requests::members::BEYOND;
 use crate::requests::read;
 use crate::requests::scan::{RawText, Scanner};
 use crate::requests::tame::tame_numbers;
 use crate::requests::unescape::{unescape, unescape_some};
+use crate::requests::wrong::{Said, Wrong};
 use fluxion_engine::{Packet, PacketBuilder, Request};
 use simd_json::{Node, StaticNode};
 use std::ops::Range;
@@ -101,18 +103,14 @@ impl LongRecords {
         let mut scanner = Scanner::new(&self.text[..len]);
         if scanner.peek() != Some(b'[') {
             let is_json = scanner.value().is_ok() && scanner.is_at_end();
-            return Err(if is_json {
-                "\"data\" must be an array of records".into()
-            } else {
-                NOT_JSON.into()
-            });
+            return Err(if is_json { Wrong::NotAList } else { Wrong::NotJson });
         }
         let at = scanner.position();
         scanner.take(b'[');
         if !scanner.take(b']') {
             return Ok(Some(at));
         }
-        if scanner.is_at_end() { Ok(None) } else { Err(NOT_JSON.into()) }
+        if scanner.is_at_end() { Ok(None) } else { Err(Wrong::NotJson) }
     }
 
     /// The place of the separator behind the group that begins behind `start`, and whether it is the end of the list.
@@ -121,7 +119,7 @@ impl LongRecords {
         let mut scanner = Scanner::at(text, start + 1);
         let mut before = start;
         loop {
-            let value = scanner.value().map_err(|_| NOT_JSON.to_owned())?;
+            let value = scanner.value().map_err(|_| Wrong::NotJson)?;
             if value.len() > LONG_STEP_BYTES && before > start {
                 // It is to be alone.
                 return Ok((before, false));
@@ -132,11 +130,11 @@ impl LongRecords {
             match separator {
                 Some(b']') => {
                     scanner.take(b']');
-                    return if scanner.is_at_end() { Ok((at, true)) } else { Err(NOT_JSON.into()) };
+                    return if scanner.is_at_end() { Ok((at, true)) } else { Err(Wrong::NotJson) };
                 }
                 Some(b',') if at - start >= LONG_STEP_BYTES => return Ok((at, false)),
                 Some(b',') => scanner.take(b','),
-                _ => return Err(NOT_JSON.into()),
+                _ => return Err(Wrong::NotJson),
             };
         }
     }
@@ -221,7 +219,7 @@ impl LongObject {
             nodes.push(Node::String(name));
             nodes.push(match value {
                 Value::Text(range) => {
-                    Node::String(std::str::from_utf8(&texts[range.clone()]).map_err(|_| NOT_JSON.to_owned())?)
+                    Node::String(std::str::from_utf8(&texts[range.clone()]).map_err(|_| Wrong::NotJson)?)
                 }
                 Value::Plain(value) => Node::Static(*value),
                 Value::Object => Node::Object { len: 0, count: 0 },
@@ -234,11 +232,11 @@ impl LongObject {
 
 /// Finds the known members of the object that `text` is.
 fn long_object(text: &[u8], texts: &mut Vec<u8>) -> Said<LongObject> {
-    let not_json = |_| NOT_JSON.to_owned();
+    let not_json = |_| Wrong::NotJson;
     let mut scanner = Scanner::new(text);
     if !scanner.take(b'{') {
         let is_json = scanner.value().is_ok() && scanner.is_at_end();
-        return Err(if is_json { "\"data\" must be an object".into() } else { NOT_JSON.into() });
+        return Err(if is_json { Wrong::NotAnObject } else { Wrong::NotJson });
     }
     let mut members = Vec::new();
     while !scanner.take(b'}') {
@@ -258,23 +256,23 @@ fn long_object(text: &[u8], texts: &mut Vec<u8>) -> Said<LongObject> {
             scanner.expect(b'}').map_err(not_json)?;
             break;
         } else if scanner.peek() != Some(b'"') {
-            return Err(NOT_JSON.into());
+            return Err(Wrong::NotJson);
         }
     }
-    if scanner.is_at_end() { Ok(LongObject(members)) } else { Err(NOT_JSON.into()) }
+    if scanner.is_at_end() { Ok(LongObject(members)) } else { Err(Wrong::NotJson) }
 }
 
 fn known_member(text: &[u8], name: &RawText) -> Said<Option<Field>> {
     let mut meant = Vec::new();
-    unescape(&text[name.range.clone()], &mut meant).map_err(|_| NOT_JSON.to_owned())?;
+    unescape(&text[name.range.clone()], &mut meant).map_err(|_| Wrong::NotJson)?;
     Ok(std::str::from_utf8(&meant).ok().and_then(field))
 }
 
 fn read_string(text: &[u8], scanner: &mut Scanner<'_>, texts: &mut Vec<u8>) -> Said<Range<usize>> {
-    let raw = scanner.string().map_err(|_| NOT_JSON.to_owned())?;
+    let raw = scanner.string().map_err(|_| Wrong::NotJson)?;
     let start = texts.len();
     if raw.escaped {
-        unescape(&text[raw.range], texts).map_err(|_| NOT_JSON.to_owned())?;
+        unescape(&text[raw.range], texts).map_err(|_| Wrong::NotJson)?;
     } else {
         texts.extend_from_slice(&text[raw.range]);
     }

@@ -2,99 +2,9 @@
 //! Unknown members are ignored; one that is given twice counts the last time. An error says which member is wrong, with
 //! which value.
 
+use crate::requests::field::{FIELD_COUNT, Field, field};
+use crate::requests::wrong::{Said, Wrong};
 use simd_json::{Node, StaticNode};
-
-/// A member that requests know.
-#[derive(Clone, Copy)]
-pub enum Field {
-    /// `col`
-    Col,
-    /// `collection`
-    Collection,
-    /// `doc`
-    Doc,
-    /// `key`
-    Key,
-    /// `ts`
-    Ts,
-    /// `data`
-    Data,
-    /// `from`
-    From,
-    /// `to`
-    To,
-    /// `fromTs`
-    FromTs,
-    /// `toTs`
-    ToTs,
-    /// `limit`
-    Limit,
-    /// `reverse`
-    Reverse,
-    /// `where`
-    Where,
-    /// `filter`
-    Filter,
-    /// `value`
-    Value,
-    /// `action`
-    Action,
-    /// `scope`
-    Scope,
-}
-const FIELD_COUNT: usize = Field::Scope as usize + 1;
-
-/// The member with this name, if requests know it.
-pub fn field(name: &str) -> Option<Field> {
-    Some(match name {
-        "col" => Field::Col,
-        "collection" => Field::Collection,
-        "doc" => Field::Doc,
-        "key" => Field::Key,
-        "ts" => Field::Ts,
-        "data" => Field::Data,
-        "from" => Field::From,
-        "to" => Field::To,
-        "fromTs" => Field::FromTs,
-        "toTs" => Field::ToTs,
-        "limit" => Field::Limit,
-        "reverse" => Field::Reverse,
-        "where" => Field::Where,
-        "filter" => Field::Filter,
-        "value" => Field::Value,
-        "action" => Field::Action,
-        "scope" => Field::Scope,
-        _ => return None,
-    })
-}
-
-impl Field {
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Field::Col => "col",
-            Field::Collection => "collection",
-            Field::Doc => "doc",
-            Field::Key => "key",
-            Field::Ts => "ts",
-            Field::Data => "data",
-            Field::From => "from",
-            Field::To => "to",
-            Field::FromTs => "fromTs",
-            Field::ToTs => "toTs",
-            Field::Limit => "limit",
-            Field::Reverse => "reverse",
-            Field::Where => "where",
-            Field::Filter => "filter",
-            Field::Value => "value",
-            Field::Action => "action",
-            Field::Scope => "scope",
-        }
-    }
-}
-
-/// A value, or what is wrong with it.
-pub type Said<T> = Result<T, String>;
 
 /// Stands for numbers that no float holds (see `tame`).
 pub const BEYOND: f64 = 1e308;
@@ -130,13 +40,13 @@ impl<'n, 'a> Members<'n, 'a> {
         match self.get(field) {
             None => Ok(None),
             Some(Node::String(text)) => Ok(Some(text)),
-            Some(other) => Err(format!("\"{}\" must be a text, not {}", field.name(), describe(other))),
+            Some(other) => Err(Wrong::NotAText(field, describe(other))),
         }
     }
 
     /// A text that must be there; it may be empty.
     pub fn required_text(&self, field: Field) -> Said<&'a str> {
-        self.text(field)?.ok_or_else(|| missing(field))
+        self.text(field)?.ok_or(Wrong::Missing(field))
     }
 
     /// A text, if it is there and not empty, which clients send where they mean none.
@@ -173,13 +83,13 @@ impl<'n, 'a> Members<'n, 'a> {
 
     /// A 64-bit integer, if it is there.
     pub fn integer(&self, field: Field) -> Said<Option<i64>> {
-        let said = self.get(field).map(integer).transpose();
-        said.map_err(|wrong| format!("\"{}\" {wrong}", field.name()))
+        let read = |node| integer(node).ok_or_else(|| Wrong::NotAnInteger(field, describe(node)));
+        self.get(field).map(read).transpose()
     }
 
     /// A 64-bit integer that must be there.
     pub fn required_integer(&self, field: Field) -> Said<i64> {
-        self.integer(field)?.ok_or_else(|| missing(field))
+        self.integer(field)?.ok_or(Wrong::Missing(field))
     }
 
     /// A truth value, false if it is not there.
@@ -188,12 +98,9 @@ impl<'n, 'a> Members<'n, 'a> {
             None => Ok(false),
             Some(Node::Static(StaticNode::Bool(flag))) => Ok(*flag),
             Some(node) => match integer(node) {
-                Ok(0) => Ok(false),
-                Ok(1) => Ok(true),
-                _ => {
-                    let shown = describe(node);
-                    Err(format!("\"{}\" must be true, false, 0 or 1, not {shown}", field.name()))
-                }
+                Some(0) => Ok(false),
+                Some(1) => Ok(true),
+                _ => Err(Wrong::NotAFlag(field, describe(node))),
             },
         }
     }
@@ -207,14 +114,10 @@ pub fn size(node: &Node<'_>) -> usize {
     }
 }
 
-fn missing(field: Field) -> String {
-    format!("\"{}\" is missing", field.name())
-}
-
 fn not_empty(text: Option<&str>, field: Field) -> Said<&str> {
     match text {
-        None => Err(missing(field)),
-        Some("") => Err(format!("\"{}\" must not be empty", field.name())),
+        None => Err(Wrong::Missing(field)),
+        Some("") => Err(Wrong::Empty(field)),
         Some(text) => Ok(text),
     }
 }
@@ -237,15 +140,14 @@ fn shorten(text: &str) -> &str {
 }
 
 /// A 64-bit integer: a number or a text that is one, cut off towards zero.
-fn integer(node: &Node<'_>) -> Said<i64> {
-    let number = match node {
+fn integer(node: &Node<'_>) -> Option<i64> {
+    match node {
         Node::Static(StaticNode::I64(number)) => Some(*number),
         Node::Static(StaticNode::U64(number)) => i64::try_from(*number).ok(),
         Node::Static(StaticNode::F64(number)) => whole(*number),
         Node::String(text) => whole_of_text(text),
         _ => None,
-    };
-    number.ok_or_else(|| format!("must be a 64-bit integer, not {}", describe(node)))
+    }
 }
 
 /// The integer that is left when the fraction is cut off, if it has 64 bits.

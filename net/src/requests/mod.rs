@@ -3,6 +3,7 @@
 
 pub mod decode;
 pub mod envelope;
+pub mod field;
 pub mod keys;
 pub mod kind;
 pub mod long;
@@ -12,3 +13,4 @@ pub mod scan;
 pub mod scope;
 pub mod tame;
 pub mod unescape;
+pub mod wrong;

@@ -1,15 +1,17 @@
 //! From the nodes of a message's data to the engine's request: which members each kind has, and what they must be.
 
+use crate::requests::field::Field;
 use crate::requests::keys::KeyAction;
 use crate::requests::kind::Kind;
-use crate::requests::members::{Field, Members, Said, size};
+use crate::requests::members::{Members, size};
+use crate::requests::wrong::{Said, Wrong};
 use fluxion_engine::{Record, RecordKey, Request};
 use simd_json::Node;
 use std::num::NonZeroU64;
 
 /// Reads the data of a request to the shards.
 pub fn read_request<'a>(kind: Kind, nodes: &[Node<'a>]) -> Said<Request<&'a str>> {
-    let members = || Members::read(nodes).ok_or_else(|| "\"data\" must be an object".to_owned());
+    let members = || Members::read(nodes).ok_or(Wrong::NotAnObject);
     match kind {
         Kind::Insert => {
             let mut records = Vec::with_capacity(list_len(nodes));
@@ -61,7 +63,7 @@ fn read_object<'a>(kind: Kind, members: &Members<'_, 'a>) -> Said<Request<&'a st
             let from = members.required_integer(Field::FromTs)?;
             let to = members.required_integer(Field::ToTs)?;
             let (collection, document) = (members.collection()?, members.document()?);
-            in_order("fromTs", from, "toTs", to)?;
+            in_order((Field::FromTs, from), (Field::ToTs, to))?;
             Request::DeleteRange { collection, document, from, to }
         }
         Kind::SetValue => Request::SetValue {
@@ -91,7 +93,7 @@ fn read_history<'a>(members: &Members<'_, 'a>) -> Said<Request<&'a str>> {
     let from = members.integer(Field::From)?;
     let to = members.required_integer(Field::To)?;
     if let Some(from) = from {
-        in_order("from", from, "to", to)?;
+        in_order((Field::From, from), (Field::To, to))?;
     }
     let limit = members.integer(Field::Limit)?;
     Ok(Request::History {
@@ -106,11 +108,8 @@ fn read_history<'a>(members: &Members<'_, 'a>) -> Said<Request<&'a str>> {
     })
 }
 
-fn in_order(from_name: &str, from: i64, to_name: &str, to: i64) -> Said<()> {
-    if from > to {
-        return Err(format!("\"{from_name}\" ({from}) must not be greater than \"{to_name}\" ({to})"));
-    }
-    Ok(())
+fn in_order(first: (Field, i64), last: (Field, i64)) -> Said<()> {
+    if first.1 > last.1 { Err(Wrong::OutOfOrder(first, last)) } else { Ok(()) }
 }
 
 /// The number of items, if it is a list.
@@ -125,12 +124,12 @@ fn read_each<'n, 'a>(
     mut read: impl FnMut(&Members<'n, 'a>) -> Said<()>,
 ) -> Said<usize> {
     let Some(Node::Array { len, .. }) = nodes.first() else {
-        return Err("\"data\" must be an array of records".into());
+        return Err(Wrong::NotAList);
     };
     let mut at = 1;
     for index in first_index..first_index + *len {
-        let item = Members::read(&nodes[at..]).ok_or_else(|| format!("record {index} must be an object"))?;
-        read(&item).map_err(|wrong| format!("record {index}: {wrong}"))?;
+        let item = Members::read(&nodes[at..]).ok_or(Wrong::RecordNotAnObject(index))?;
+        read(&item).map_err(|wrong| Wrong::Record(index, Box::new(wrong)))?;
         at += size(&nodes[at]);
     }
     Ok(*len)
@@ -175,7 +174,7 @@ fn read_record_key<'a>(members: &Members<'_, 'a>) -> Said<RecordKey<&'a str>> {
 
 /// Reads the data of a `keys` message.
 pub fn read_key_action(nodes: &[Node<'_>]) -> Said<KeyAction> {
-    let members = Members::read(nodes).ok_or("\"data\" must be an object")?;
+    let members = Members::read(nodes).ok_or(Wrong::NotAnObject)?;
     let action = members.required_text(Field::Action)?;
     let key = || members.text(Field::Key).map(|key| key.unwrap_or_default().to_owned());
     if action.eq_ignore_ascii_case("add") {
@@ -186,6 +185,6 @@ pub fn read_key_action(nodes: &[Node<'_>]) -> Said<KeyAction> {
     } else if action.eq_ignore_ascii_case("list") {
         Ok(KeyAction::List)
     } else {
-        Err("unknown action".into())
+        Err(Wrong::UnknownAction)
     }
 }

@@ -10,6 +10,7 @@ use crate::requests::decode::Misread;
 use crate::requests::envelope::Envelope;
 use crate::requests::kind::{Kind, Target};
 use crate::requests::long::{LongRecords, read_long_object};
+use crate::requests::wrong::Wrong;
 use crate::serve::{replies, route, tell};
 use crate::wire::reply;
 use fluxion_engine::{Request, ShardId, shard_of};
@@ -61,10 +62,8 @@ pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Op
             Ok(())
         }
         Target::KeyOwner => manage_keys(core, peer, message, &envelope),
-        Target::Nobody if envelope.kind == Kind::Auth => {
-            Err(Misread::Wrong("auth messages are not supported; use the api-key query parameter".to_owned()))
-        }
-        Target::Nobody => Err(Misread::Wrong("unknown message type".to_owned())),
+        Target::Nobody if envelope.kind == Kind::Auth => Err(Misread::Wrong(Wrong::AuthMessage)),
+        Target::Nobody => Err(Misread::Wrong(Wrong::UnknownType)),
     };
     answer_misread(core, peer, &envelope.id, taken);
     None
@@ -124,7 +123,7 @@ fn answer_misread(core: &Core, peer: &mut Peer, id: &str, taken: Result<(), Misr
     match taken {
         Ok(()) => {}
         Err(Misread::NotARequest) => refuse(core, peer),
-        Err(Misread::Wrong(wrong)) => replies::refuse(core, peer, id, &wrong),
+        Err(Misread::Wrong(wrong)) => replies::refuse(core, peer, id, &wrong.to_string()),
     }
 }
 
