@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::limits::{BATCHES_WAITING, SHARD_DIRTY_BYTES_MIN};
 use crate::options::DataSettings;
 use fluxion_engine::Shard;
-use fluxion_net::{Persistence, Reporter, Scope, StorageOptions};
+use fluxion_net::{LoadError, Persistence, Reporter, Scope, StorageOptions};
 use fluxion_storage::{ApiKey, Loaded, Loader, Report, Store, StoreOptions, Writers};
 use tracing::info;
 
@@ -58,8 +58,8 @@ impl OpenStore {
     }
 }
 
-fn load(index: usize, loader: Loader, shard: &mut Shard) -> Result<(), String> {
-    let Loaded { documents, records, entries } = loader.load(shard).map_err(|error| error.to_string())?;
+fn load(index: usize, loader: Loader, shard: &mut Shard) -> Result<(), LoadError> {
+    let Loaded { documents, records, entries } = loader.load(shard)?;
     if records + entries > 0 {
         info!(shard = index, documents, records, entries, "loaded");
     }

@@ -20,4 +20,6 @@ pub use crate::core::handover::StorageOptions;
 pub use limits::{IO_MEMORY_BYTES, RING_DEPTH};
 pub use options::ServerOptions;
 pub use requests::scope::Scope;
-pub use server::start::{LoadedServer, Loader, Persistence, Reporter, Server, ServerError, Stopper};
+pub use server::start::{
+    LoadError, LoadedServer, Loader, Persistence, Reporter, Server, ServerError, Stopper,
+};

@@ -20,8 +20,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+/// The reason for which a shard could not be filled, as whoever fills it says.
+pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Fills a shard with what was stored, on the core's own thread.
-pub type Loader = Box<dyn FnOnce(&mut Shard) -> Result<(), String> + Send>;
+pub type Loader = Box<dyn FnOnce(&mut Shard) -> Result<(), LoadError> + Send>;
 
 /// The way in which data outlives the server.
 pub struct Persistence {
@@ -41,7 +44,7 @@ pub enum ServerError {
     /// A core's thread could not be started or has failed.
     Core(usize, String),
     /// The data of a shard can't be read.
-    Load(String),
+    Load(LoadError),
 }
 
 impl fmt::Display for ServerError {
@@ -49,7 +52,7 @@ impl fmt::Display for ServerError {
         match self {
             ServerError::Listen(address, why) => write!(f, "can't listen on {address}: {why}"),
             ServerError::Core(index, why) => write!(f, "core {index} failed: {why}"),
-            ServerError::Load(why) => f.write_str(why),
+            ServerError::Load(why) => why.fmt(f),
         }
     }
 }
