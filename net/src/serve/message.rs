@@ -8,7 +8,7 @@ use crate::core::turns::Turn;
 use crate::limits::{LONG_DATA_BYTES, SMALL_REPLY_BYTES};
 use crate::requests::decode::Misread;
 use crate::requests::envelope::Envelope;
-use crate::requests::kind::{Kind, Target};
+use crate::requests::kind::{Facts, Kind, Target};
 use crate::requests::long::{LongRecords, read_long_object};
 use crate::requests::wrong::Wrong;
 use crate::serve::{replies, route, tell};
@@ -21,6 +21,8 @@ const NOT_A_REQUEST: &str = "not a request: an object with id, type and data is 
 pub struct LongMessage {
     /// The request's id.
     pub id: Box<str>,
+    /// Its kind.
+    pub kind: Kind,
     /// Its data.
     pub records: LongRecords,
 }
@@ -39,13 +41,7 @@ pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Op
         return None;
     }
     let facts = envelope.kind.facts();
-    if peer.identity.scope < facts.needs {
-        core.counters.refusal(Refusal::Permission);
-        let wrong = match facts.target {
-            Target::KeyOwner => "only the master key may manage API keys",
-            Target::Shards | Target::EveryCore | Target::Nobody => "permission denied",
-        };
-        replies::refuse(core, peer, &envelope.id, wrong);
+    if !is_allowed(core, peer, &envelope.id, &facts) {
         return None;
     }
     let taken = match facts.target {
@@ -69,8 +65,26 @@ pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Op
     None
 }
 
+/// Whether the connection may ask this; answers the request if not.
+fn is_allowed(core: &Core, peer: &mut Peer, id: &str, facts: &Facts) -> bool {
+    if peer.identity.scope >= facts.needs {
+        return true;
+    }
+    core.counters.refusal(Refusal::Permission);
+    let wrong = match facts.target {
+        Target::KeyOwner => "only the master key may manage API keys",
+        Target::Shards | Target::EveryCore | Target::Nobody => "permission denied",
+    };
+    replies::refuse(core, peer, id, wrong);
+    false
+}
+
 /// Carries out a message that has been read in steps.
 pub fn take_long(core: &Core, peer: &mut Peer, long: LongMessage, read: Result<route::Packets, Misread>) {
+    // Its key may have lost the scope in between.
+    if !is_allowed(core, peer, &long.id, &long.kind.facts()) {
+        return;
+    }
     match read {
         Ok(packets) => route::send_packets(core, peer, &long.id, packets),
         Err(misread) => answer_misread(core, peer, &long.id, Err(misread)),
@@ -103,7 +117,7 @@ fn take_request(
             let ShardId(index) = shard_of(name, count);
             index
         });
-        return Some(LongMessage { id: id.as_ref().into(), records });
+        return Some(LongMessage { id: id.as_ref().into(), kind: *kind, records });
     }
     let mut texts = Vec::new();
     let read = read_long_object(*kind, message, data, &mut texts);
