@@ -115,3 +115,30 @@ fn nothing_that_a_removed_key_allowed_takes_effect_after_the_reply() {
         assert_eq!(first, state(&mut master), "round {round}");
     }
 }
+
+/// A long message is read in steps; its key may lose its scope meanwhile.
+#[test]
+fn a_long_insert_is_stored_before_its_key_loses_the_scope_or_not_at_all() {
+    const ROUNDS: usize = 4;
+    let _alone = alone();
+    let server = Server::start(&["--cores", "2", "--max-message-bytes", "64MiB"]);
+    let mut master = server.client();
+    let mut refused = 0;
+    for round in 0..ROUNDS {
+        let col = format!("c{round}");
+        master.call("keys", &json!({"action": "add", "key": "writer", "scope": "read_write"}));
+        let mut writer = RawSocket::open(server.port, "api-key=writer");
+        let record = |ts: usize| json!({"ts": ts, "doc": "d", "col": col, "data": ""});
+        let records = Value::from((0..100_000).map(record).collect::<Vec<_>>());
+        writer.stream.write_all(&frame("ins", &records)).unwrap();
+        master.call("keys", &json!({"action": "add", "key": "writer", "scope": "readonly"}));
+        let newest = json!({"col": col, "ts": 1_000_000});
+        let first = master.call("qry", &newest);
+        let (_, reply) = writer.read_frame().unwrap();
+        let stored = reply == br#"{"id":"x"}"#;
+        refused += usize::from(!stored);
+        assert_eq!(first, master.call("qry", &newest), "round {round}");
+        assert_eq!(stored, first != json!({"records": {}}), "round {round}");
+    }
+    println!("{refused} of {ROUNDS} were refused");
+}
