@@ -4,6 +4,8 @@
 
 #[path = "server/bounds.rs"]
 mod bounds;
+#[path = "server/closing.rs"]
+mod closing;
 #[path = "server/command_line.rs"]
 mod command_line;
 #[path = "server/conformance.rs"]

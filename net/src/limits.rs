@@ -97,6 +97,9 @@ pub const HELD_BYTES_STEP: usize = 256 * 1024;
 /// The part by which less than allowed is held after connections were closed for it, so that it is not at once too much again.
 pub const HELD_BYTES_RELIEF: usize = 16;
 
+/// A connection that holds less than this is not closed for what all of them hold: it would free next to nothing.
+pub const SHED_BYTES_MIN: usize = 64 * 1024;
+
 /// Time between two lines of the log that say the same of different clients; those between are counted.
 pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -51,9 +51,12 @@ impl Input {
         self.received.capacity() + self.reader.held_bytes() + long
     }
 
-    /// Forgets everything, now that the connection is ending.
-    pub fn give_up(&mut self) {
-        *self = Input { deaf: true, ..Input::default() };
+    /// Forgets what is long, now that the connection is ending; what is short may be the peer's close frame.
+    pub fn shrink(&mut self) {
+        self.long = None;
+        if self.bytes() > IDLE_BUFFER_BYTES {
+            *self = Input { deaf: true, ..Input::default() };
+        }
     }
 
     /// Takes bytes that were received into `buffer[..count]`, which has padding behind.

@@ -119,12 +119,15 @@ impl Connection {
                 return Poll::Ready(Ok(Turned::Over));
             }
             let progress = self.input.go_on(&self.core, &self.peer, turn);
-            // Replies that were made just now have not been offered to the socket yet.
             if written.is_ready() && self.has_output() {
+                // Replies that were made just now have not been offered to the socket yet. What `progress` said was
+                // before that: where the window was full it may have room now, and nobody would wake this task.
                 turn.spend(1);
-                if !turn.is_over() || self.write(context)?.is_pending() {
+                if !turn.is_over() {
                     continue;
                 }
+                let _ = self.write(context)?;
+                return self.end_turn();
             }
             match progress {
                 Progress::TurnOver => return self.end_turn(),
@@ -150,7 +153,7 @@ impl Connection {
     fn settle(&mut self) {
         let peer = &mut *self.peer.borrow_mut();
         if peer.outbox.is_closed() {
-            self.input.give_up();
+            self.input.shrink();
         }
         peer.input_bytes = self.input.bytes();
         self.core.peers.settle(peer);

@@ -58,6 +58,8 @@ pub enum Hold {
     Kept,
     /// Everything is stored already.
     NotNeeded(Held),
+    /// Nothing can be stored any more.
+    InVain(Held),
 }
 
 struct InFlight {

@@ -52,6 +52,8 @@ pub struct Peer {
     pub closing_since: Option<Instant>,
     /// The task is to drop the socket now.
     pub dead: bool,
+    /// It is closed because connections hold too much: its memory is needed.
+    pub is_shed: bool,
     /// The peer has sent its close frame: once ours is out, the socket is to be closed.
     pub peer_closed: bool,
     /// Bytes of unfinished messages that its task keeps.
@@ -76,6 +78,7 @@ impl Peer {
             pinged: false,
             closing_since: None,
             dead: false,
+            is_shed: false,
             peer_closed: false,
             input_bytes: 0,
             counted_bytes: 0,

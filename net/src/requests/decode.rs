@@ -96,11 +96,13 @@ impl Decoder {
         read: impl Fn(&[Node<'d>]) -> Said<T>,
     ) -> Result<T, Misread> {
         let len = self.text.len();
+        let is_long = len == 0;
         self.text.resize(len + PADDING_BYTES, 0);
         let mut said = self.parser.read(&mut self.text, len, &read);
         if said.is_none() {
             let len = fill(&mut self.second_text, message, data)?;
-            if tame_numbers(&mut self.second_text[..len]) {
+            // The text of a long message has not been made yet.
+            if tame_numbers(&mut self.second_text[..len]) || is_long {
                 said = self.parser.read(&mut self.second_text, len, &read);
             }
         }

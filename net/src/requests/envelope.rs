@@ -75,6 +75,10 @@ fn usual_member(rest: &[u8]) -> Option<(Member, usize)> {
 /// Finds the members; none if the message is no object.
 fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
     let mut members = Members::default();
+    // Made in the pass that finds it, but only the first time: a member that is given again and again would else be made
+    // as often.
+    let mut is_made = false;
+    let is_short = message.len() <= LONG_DATA_BYTES;
     let mut scanner = Scanner::new(message);
     if !scanner.take(b'{') {
         return None;
@@ -94,11 +98,15 @@ fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
         match member {
             Member::Id => members.id = read_text(&mut scanner, is_text)?,
             Member::Kind => members.kind = read_text(&mut scanner, is_text)?,
-            Member::Data if is_text && message.len() <= LONG_DATA_BYTES => {
+            Member::Data if is_text && is_short && members.data.is_none() => {
                 text.clear();
                 members.data = Some(scanner.string_into(text).ok()?);
+                is_made = true;
             }
-            Member::Data => members.data = read_text(&mut scanner, is_text)?,
+            Member::Data => {
+                members.data = read_text(&mut scanner, is_text)?;
+                is_made = false;
+            }
             Member::Unknown => {
                 scanner.value().ok()?;
             }
@@ -109,6 +117,10 @@ fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
         } else if scanner.peek() != Some(b'"') {
             return None;
         }
+    }
+    if let Some(data) = members.data.as_ref().filter(|_| is_short && !is_made) {
+        text.clear();
+        unescape(&message[data.range.clone()], text).ok()?;
     }
     scanner.is_at_end().then_some(members)
 }
@@ -176,6 +188,14 @@ mod tests {
         ] {
             assert_eq!(read(bad), Err(NotARequest), "{bad}");
         }
+    }
+
+    #[test]
+    fn data_given_again_counts_the_last_time() {
+        let again = r#"{"data":"\"a","id":"1","data":7,"type":"cols","data":"\"b"}"#;
+        assert_eq!(read(again).unwrap().1, "\"b");
+        assert_eq!(read(r#"{"data":"a","id":"1","type":"cols","data":7}"#), Err(NotARequest));
+        assert_eq!(read(r#"{"data":"\x","id":"1","type":"cols","data":"a"}"#), Err(NotARequest));
     }
 
     #[test]

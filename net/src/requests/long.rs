@@ -250,6 +250,7 @@ fn long_object(text: &[u8], texts: &mut Vec<u8>) -> Said<LongObject> {
             _ => Value::Plain(plain(&text[scanner.value().map_err(not_json)?])),
         };
         if let Some(known) = known {
+            members.retain(|(name, _)| *name != known.name());
             members.push((known.name(), value));
         }
         if !scanner.take(b',') {

@@ -72,7 +72,9 @@ fn sweep_one(core: &Core, peer: &mut Peer, now: Instant, overdue: bool) -> bool 
         }
         debug!(ip = %peer.identity.ip, "dropped: it was to be closed, and takes nothing");
         peer.dead = true;
-    } else if peer.writes && core.storage.holds_writers_back() {
+    } else if peer.writes && core.storage.holds_writers_back()
+        || peer.outbox.in_flight() > 0 && !peer.outbox.admits()
+    {
         // It is this core that doesn't listen.
         return false;
     } else if silent > idle {
@@ -90,10 +92,43 @@ fn sweep_one(core: &Core, peer: &mut Peer, now: Instant, overdue: bool) -> bool 
     true
 }
 
-/// Whether a connection that is ending has had the time that it gets.
+/// Whether a connection that is ending has had the time that it gets: since it last took something, or at all if it is
+/// closed for the memory that it takes.
 fn is_stuck(peer: &Peer, stalled: Duration, closing: Duration) -> bool {
-    if peer.outbox.is_backlogged() && !peer.outbox.is_closed() {
-        return peer.outbox.has_unsent() && stalled > CLOSE_STALL_TIMEOUT;
+    if peer.is_shed {
+        return closing > CLOSE_TIMEOUT;
     }
-    peer.outbox.is_closed() && closing > CLOSE_TIMEOUT
+    if peer.outbox.has_unsent() {
+        return stalled > CLOSE_STALL_TIMEOUT;
+    }
+    peer.outbox.is_closed() && stalled > CLOSE_TIMEOUT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::peers::{Identity, Peers};
+    use crate::requests::scope::Scope;
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    #[test]
+    fn who_takes_what_it_is_owed_is_not_cut_off() {
+        let peers = Peers::new(0, Arc::default());
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let identity = Identity { ip, name: None, key: None, scope: Scope::Read, since: Instant::now() };
+        let shared = peers.add(identity, Vec::new(), 1).unwrap();
+        let peer = &mut *shared.borrow_mut();
+        let long = CLOSE_STALL_TIMEOUT * 10;
+        peer.outbox.send(vec![b'x'; 1000]);
+        peer.outbox.close_after_replies(1008, "");
+        assert!(peer.outbox.is_closed() && peer.outbox.has_unsent());
+        assert!(!is_stuck(peer, Duration::from_millis(10), long), "it takes some");
+        assert!(is_stuck(peer, CLOSE_STALL_TIMEOUT * 2, long), "it takes nothing");
+        peer.outbox.advance(peer.outbox.unsent().len());
+        assert!(!is_stuck(peer, Duration::from_millis(10), long), "it has just had the last");
+        assert!(is_stuck(peer, CLOSE_TIMEOUT * 2, long), "it does not answer");
+        peer.is_shed = true;
+        assert!(is_stuck(peer, Duration::ZERO, CLOSE_TIMEOUT * 2), "its memory is needed");
+    }
 }

@@ -31,7 +31,8 @@ const REPLY_END: &[u8] = b"}";
 /// Carries out a request of a connection of this core: a short reply is written where it is sent from.
 pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
     if request.changes() && core.storage.acknowledges_later() {
-        let ticket = replies::begin(peer, None, SMALL_REPLY_BYTES, request.may_take_steps());
+        let bytes = SMALL_REPLY_BYTES + 2 * id.len();
+        let ticket = replies::begin(peer, None, bytes, request.may_take_steps());
         let mut out = Vec::new();
         let executed =
             run(core, Some(id), &mut out, request.deletes(), |shard, out| shard.execute(request, out));

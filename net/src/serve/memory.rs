@@ -3,7 +3,7 @@
 
 use crate::core::counters::Refusal;
 use crate::core::state::Core;
-use crate::limits::{HELD_BYTES_RELIEF, HELD_BYTES_STEP};
+use crate::limits::{HELD_BYTES_RELIEF, HELD_BYTES_STEP, SHED_BYTES_MIN};
 use tracing::warn;
 
 /// Publishes this core's sum when it has changed by much, and sees to it that the sum of all is not too large.
@@ -30,24 +30,26 @@ pub fn check(core: &Core) {
     }
 }
 
-/// Closes connections, largest first, that hold at least so many bytes.
+/// Closes connections, largest first, until so many bytes are, or will be, held no longer. What connections hold that
+/// are closed already goes when what they asked for is answered; and small ones are not to blame.
 fn shed(core: &Core, excess: usize) {
-    let mut peers = core.peers.all();
-    peers.retain(|peer| !peer.borrow().outbox.is_closed());
+    let (ending, mut peers): (Vec<_>, Vec<_>) =
+        core.peers.all().into_iter().partition(|peer| peer.borrow().outbox.is_closed());
+    let mut freed: usize = ending.iter().map(|peer| peer.borrow().held_bytes()).sum();
     peers.sort_by_cached_key(|peer| std::cmp::Reverse(peer.borrow().held_bytes()));
-    let mut freed = 0;
     for shared in peers {
-        if freed >= excess {
-            break;
-        }
         let peer = &mut *shared.borrow_mut();
         let held = peer.held_bytes();
+        if freed >= excess || held < SHED_BYTES_MIN {
+            break;
+        }
         freed += held;
         warn!(ip = %peer.identity.ip, held, "closed: connections hold more memory than they may");
         core.counters.refusal(Refusal::Memory);
         core.abandon(
             peer.outbox.close_now(Some(1013), "the server is out of memory for connections: read faster"),
         );
+        peer.is_shed = true;
         core.peers.settle(peer);
         core.wake_later(shared.clone());
     }

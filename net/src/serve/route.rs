@@ -29,7 +29,7 @@ pub fn send(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
     match find(core.core_count(), request) {
         Route::One(index) if index == core.index => execute::for_own(core, peer, id, request),
         Route::One(index) => {
-            let ticket = replies::begin(peer, None, cost(request), request.may_take_steps());
+            let ticket = replies::begin(peer, None, cost(request) + 2 * id.len(), request.may_take_steps());
             let packet = Packet::new(request);
             core.post(index, Message::Execute { ticket, id: Some(id.into()), packet });
         }

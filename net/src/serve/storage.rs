@@ -29,11 +29,32 @@ pub fn store_key_change(core: &Core, number: u64, change: ChangeRef<'_>) {
 
 fn hold(core: &Core, held: Held) {
     let hold = match core.storage.handover.borrow_mut().as_mut() {
+        Some(handover) if handover.writer_is_gone() => Hold::InVain(held),
         Some(handover) => handover.hold(held, &core.shard.borrow()),
         None => Hold::NotNeeded(held),
     };
-    if let Hold::NotNeeded(held) = hold {
-        release(core, held);
+    match hold {
+        Hold::Kept => {}
+        Hold::NotNeeded(held) => release(core, held),
+        Hold::InVain(held) => fail(core, held, WRITER_GONE),
+    }
+}
+
+const WRITER_GONE: &str = "the writer thread has ended; restart the server";
+
+/// Answers that a change could not be stored.
+fn fail(core: &Core, held: Held, why: &str) {
+    let wrong = format!("not stored yet: {why}; it is kept in memory and will be tried again");
+    match held {
+        Held::Acknowledgement { ticket, id } => {
+            core.counters.errors.add(1);
+            let payload = match id {
+                Some(id) => reply::error(&id, &wrong),
+                None => wrong.into_bytes(),
+            };
+            replies::post(core, ticket, payload);
+        }
+        Held::KeyChange(number) => core.post(0, Message::KeyChangeNotStored(number, wrong.into())),
     }
 }
 
@@ -53,8 +74,7 @@ pub fn tend(core: &Core) {
     let shard = &mut core.shard.borrow_mut();
     let now = Instant::now();
     if handover.tend(shard, now).is_err() {
-        let why = "the writer thread has ended; restart the server";
-        core.post(core.index, Message::CommitFailed(why.into()));
+        core.post(core.index, Message::CommitFailed(WRITER_GONE.into()));
     }
     let behind = handover.is_behind(shard, now);
     if behind != core.storage.is_behind(core.index) {
@@ -80,20 +100,7 @@ pub fn commit_failed(core: &Core, why: Arc<str>) {
         warn!(shard = core.index, why = &*why, "changes can't be stored; writes are refused until they are");
     }
     let held = core.storage.handover.borrow_mut().as_mut().map(|handover| handover.failed());
-    for held in held.into_iter().flatten() {
-        let wrong = format!("not stored yet: {why}; it is kept in memory and will be tried again");
-        match held {
-            Held::Acknowledgement { ticket, id } => {
-                core.counters.errors.add(1);
-                let payload = match id {
-                    Some(id) => reply::error(&id, &wrong),
-                    None => wrong.into_bytes(),
-                };
-                replies::post(core, ticket, payload);
-            }
-            Held::KeyChange(number) => core.post(0, Message::KeyChangeNotStored(number, wrong.into())),
-        }
-    }
+    held.into_iter().flatten().for_each(|held| fail(core, held, &why));
     announce(core, StorageState { failing: Some(why), ..state });
     core.storage.last_flush_failed.set(true);
 }
