@@ -208,6 +208,12 @@ impl Options {
                         `fluxiondb export --all --out-dir DIR`"
                 .into());
         }
+        if self.data.is_none() && self.storage_cpus.is_some() {
+            return Err(
+                "--storage-cpus places the threads that store data, so it needs a directory: --data DIR"
+                    .into(),
+            );
+        }
         if self.data.is_none() && self.sync == SyncMode::Always {
             return Err("--sync always stores every write, so it needs a directory: --data DIR".into());
         }

@@ -115,3 +115,9 @@ pub const RING_DEPTH: usize = 128;
 
 /// Memory that the runtime registers for direct I/O, which sockets don't use: the least that it takes.
 pub const IO_MEMORY_BYTES: usize = 64 << 10;
+
+/// Time for which cores whose executor can't be made are tried again at the start, and the pause between: an earlier
+/// server's locked memory is given back some 30 ms after its end, more on a busy machine.
+pub const START_PATIENCE: Duration = Duration::from_secs(3);
+/// The pause between two tries.
+pub const START_PAUSE: Duration = Duration::from_millis(50);

@@ -1,5 +1,4 @@
-//! Connections that ask for much at a time, and how they are ended: nobody waits for what never comes, and what is owed
-//! arrives.
+//! Connections that ask for much at a time, and how they are ended: nobody waits for what never comes.
 
 use crate::support::raw::{self, CLOSE, RawSocket, TEXT};
 use crate::support::{KEY_QUERY, Server, alone, alongside};
@@ -31,24 +30,6 @@ fn every_pipelined_read_of_a_long_value_is_answered() {
             texts(&mut socket, READS);
         }
     }
-}
-
-#[test]
-fn what_is_owed_arrives_before_a_slow_reader_is_closed() {
-    const READS: usize = 120;
-    let _alone = alone();
-    let server = Server::start(&["--cores", "1"]);
-    server.client().done("sval", &json!({"col": "c", "key": "k", "value": "v".repeat(60_000)}));
-    let mut socket = RawSocket::open(server.port, KEY_QUERY);
-    let mut bytes = frame("gval", &json!({"col": "c", "key": "k"})).repeat(READS);
-    bytes.extend(raw::frame(0x80 | TEXT, b"no request"));
-    socket.stream.write_all(&bytes).unwrap();
-    // Steadily, and slower than the time that a closed connection has to answer.
-    for _ in 0..READS {
-        texts(&mut socket, 1);
-        std::thread::sleep(Duration::from_millis(25));
-    }
-    assert_eq!(socket.read_frame().map(|(opcode, _)| opcode), Some(CLOSE));
 }
 
 #[test]

@@ -21,6 +21,11 @@ impl Throttle {
         self.last.set(Some(now));
         Some(self.unwritten.replace(0))
     }
+
+    /// The number of those that were not written, when there are any and a line may be written again.
+    pub fn overdue(&self, now: Instant) -> Option<u64> {
+        if self.unwritten.get() == 0 { None } else { self.pass(now).map(|unwritten| unwritten.max(1)) }
+    }
 }
 
 #[cfg(test)]
@@ -35,5 +40,7 @@ mod tests {
         (0..5).for_each(|_| assert_eq!(throttle.pass(start + REFUSAL_LOG_INTERVAL / 2), None));
         assert_eq!(throttle.pass(start + REFUSAL_LOG_INTERVAL), Some(5));
         assert_eq!(throttle.pass(start + REFUSAL_LOG_INTERVAL * 3), Some(0));
+        assert_eq!(throttle.overdue(start + REFUSAL_LOG_INTERVAL * 9), None, "there is nothing to tell");
+        assert_eq!(throttle.pass(start + REFUSAL_LOG_INTERVAL * 3), None);
     }
 }

@@ -11,6 +11,13 @@ pub fn note(core: &Core, reason: Refusal, ip: IpAddr) {
     core.counters.refusal(reason);
     if let Some(others) = core.refusal_lines.pass(Instant::now()) {
         let reason = Refusal::ALL[reason as usize].1;
-        warn!(core = core.index, %ip, reason, others, "connections refused; `others` since the last line");
+        warn!(core = core.index, %ip, reason, others, "connection refused, and `others` before it");
+    }
+}
+
+/// Tells of those that no line was written for, when there have been no further ones since.
+pub fn tell_rest(core: &Core, now: Instant) {
+    if let Some(others) = core.refusal_lines.overdue(now) {
+        warn!(core = core.index, others, "further connections refused");
     }
 }

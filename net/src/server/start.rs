@@ -5,7 +5,7 @@ use crate::core::handover::StorageOptions;
 use crate::core::message::Message;
 use crate::core::state::{Core, Shared, Start};
 use crate::core::ticket::CoreIndex;
-use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH};
+use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, START_PATIENCE, START_PAUSE};
 use crate::options::ServerOptions;
 use crate::requests::scope::Scope;
 use crate::server::run::run;
@@ -17,8 +17,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 /// The reason for which a shard could not be filled, as whoever fills it says.
 pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
@@ -114,13 +114,14 @@ impl Server {
         let address = options.address;
         let options = Arc::new(options);
         let loaders = loaders.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
-        let cores = (0..core_count).zip(loaders);
-        let cores =
-            cores.map(|(index, load)| StartingCore::spawn(index, load, options.clone(), shared.clone()));
-        let cores = cores.collect::<Result<Vec<_>, _>>()?;
-        for core in &cores {
-            core.wait_until_loaded()?;
-        }
+        let begun = Instant::now();
+        let start = |(index, load): (CoreIndex, Option<Loader>)| {
+            let load = Arc::new(Mutex::new(load));
+            StartingCore::spawn(index, load, options.clone(), shared.clone())
+        };
+        let starting = (0..core_count).zip(loaders).map(start).collect::<Result<Vec<_>, _>>()?;
+        let cores = starting.into_iter().map(|core| core.loaded(begun, &options, &shared));
+        let cores = cores.collect::<Result<_, _>>()?;
         Ok(LoadedServer { address, shared, cores })
     }
 
@@ -194,9 +195,13 @@ fn starts(persistence: Option<Persistence>, core_count: usize) -> Vec<Storing> {
     writers.into_iter().map(start).collect()
 }
 
+/// What fills a core's shard; still there if its executor could not be made.
+type SharedLoader = Arc<Mutex<Option<Loader>>>;
+
 /// A core whose thread has been started. Dropped before it listens, it ends by itself.
 struct StartingCore {
     index: CoreIndex,
+    load: SharedLoader,
     thread: ExecutorJoinHandle<()>,
     loaded: mpsc::Receiver<Result<(), ServerError>>,
     go: mpsc::Sender<(SocketAddr, Storing)>,
@@ -206,7 +211,7 @@ struct StartingCore {
 impl StartingCore {
     fn spawn(
         index: CoreIndex,
-        load: Option<Loader>,
+        load: SharedLoader,
         options: Arc<ServerOptions>,
         shared: Arc<Shared>,
     ) -> Result<StartingCore, ServerError> {
@@ -214,8 +219,10 @@ impl StartingCore {
         let (go, going) = mpsc::channel();
         let (report_listening, listening) = mpsc::channel();
         let builder = executor(index, &options);
+        let taken = load.clone();
         let begin = move || async move {
             let mut shard = Shard::new();
+            let load = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Err(why) = load.map_or(Ok(()), |load| load(&mut shard)) {
                 return drop(report_loaded.send(Err(ServerError::Load(why))));
             }
@@ -234,11 +241,30 @@ impl StartingCore {
             }
         };
         let thread = builder.spawn(begin).map_err(|error| ServerError::Core(index, error.to_string()))?;
-        Ok(StartingCore { index, thread, loaded, go, listening })
+        Ok(StartingCore { index, load, thread, loaded, go, listening })
     }
 
-    fn wait_until_loaded(&self) -> Result<(), ServerError> {
-        self.loaded.recv().unwrap_or_else(|_| Err(self.ended()))
+    /// Waits until the shard is filled. The kernel gives the locked memory of an earlier server back only a while after
+    /// its end, so a core whose executor could not be made is tried again for some time.
+    fn loaded(
+        self,
+        begun: Instant,
+        options: &Arc<ServerOptions>,
+        shared: &Arc<Shared>,
+    ) -> Result<StartingCore, ServerError> {
+        let mut core = self;
+        loop {
+            if let Ok(loaded) = core.loaded.recv() {
+                return loaded.map(|()| core);
+            }
+            let StartingCore { index, load, thread, .. } = core;
+            let why = thread.join().map_or_else(|error| error.to_string(), |()| "its thread ended".into());
+            if begun.elapsed() > START_PATIENCE {
+                return Err(ServerError::Core(index, format!("{why}, while starting")));
+            }
+            std::thread::sleep(START_PAUSE);
+            core = StartingCore::spawn(index, load, options.clone(), shared.clone())?;
+        }
     }
 
     fn listen(
@@ -247,12 +273,9 @@ impl StartingCore {
         start: Storing,
     ) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
         let _ = self.go.send((address, start));
-        let address = self.listening.recv().unwrap_or_else(|_| Err(self.ended()))?;
+        let ended = || ServerError::Core(self.index, "its thread ended while starting".into());
+        let address = self.listening.recv().unwrap_or_else(|_| Err(ended()))?;
         Ok((self.thread, address))
-    }
-
-    fn ended(&self) -> ServerError {
-        ServerError::Core(self.index, "its thread ended while starting".into())
     }
 }
 

@@ -55,6 +55,11 @@ impl Import {
         };
         let keys_file = self.in_dir.join(API_KEYS_FILE);
         let with_keys = self.api_keys || (self.all && keys_file.exists());
+        if self.all && sources.is_empty() && !with_keys {
+            let hint =
+                if self.legacy { "" } else { " (files of LTDB, a record each, are read with --legacy)" };
+            bail!("there is nothing to import in {}{hint}", printable(&self.in_dir.display().to_string()));
+        }
         if self.all && !with_keys {
             let path = keys_file.display().to_string();
             eprintln!("there is no {}: no API keys are imported", printable(&path));

@@ -2,7 +2,7 @@
 
 use crate::commands::output::print_ok;
 use crate::commands::times::{Time, UnitFlag};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use fluxion_client::{Client, NewRecord, RecordKey};
 
@@ -110,6 +110,10 @@ pub struct DeleteDocument {
 impl DeleteDocument {
     /// Deletes it.
     pub fn run(&self, client: &mut Client) -> Result<()> {
+        if self.col.is_empty() {
+            // On the wire it means every collection, which an empty variable in a script must not.
+            bail!("--col is empty: name the collection that the document is in");
+        }
         client.delete_document(&self.doc, Some(&self.col))?;
         print_ok()
     }

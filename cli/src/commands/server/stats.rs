@@ -37,12 +37,14 @@ pub struct Stats {
 impl Stats {
     /// Prints an object, or a row for each core.
     pub fn run(&self, client: &mut Client) -> Result<()> {
-        let stats = match client.stats() {
+        let mut stats = match client.stats() {
             Err(Error::Server(what)) if is_unknown(&what) => {
                 bail!("this server does not count: it knows no request \"stats\" ({})", Error::Server(what))
             }
             other => other?,
         };
+        // Each core tells of itself, in no order.
+        stats.cores.sort_by_key(|core| core.core);
         if self.format.format == Format::Json {
             return print_json(&stats);
         }
