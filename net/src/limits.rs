@@ -56,7 +56,7 @@ pub const TURN_MIN: Duration = Duration::from_micros(20);
 pub const ROUND: Duration = Duration::from_millis(20);
 
 /// The share of a round that the mailbox gets for each message that waits in it, so that a backlog shrinks while
-/// connections are busy, and its longest turn.
+/// connections are busy.
 pub const MAILBOX_TURN_PER_MESSAGE: Duration = Duration::from_micros(2);
 /// The longest turn of the mailbox.
 pub const MAILBOX_TURN_MAX: Duration = Duration::from_millis(10);

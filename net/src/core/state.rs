@@ -1,10 +1,10 @@
 //! One core: its shard, connections, copy of the keys, mailbox and the work in progress.
 //!
 //! Rules of borrowing, which hold because one thread runs all of it:
-//! 1. No borrow of a cell lives across an await, and none across a call into another module of `serve`, but for the two
-//!    below.
-//! 2. A connection's task holds its own `Peer` borrowed while a message of it is carried out; so nothing that carries out
-//!    messages borrows peers, except to answer a mailbox message, which no task of a connection is in the middle of.
+//! 1. No borrow of a cell lives across an await.
+//! 2. A connection's task holds its own `Peer`, and the `Decoder` that the request's texts lie in, while a message of it is
+//!    carried out; so nothing on that way borrows either. What goes through all peers (`serve::keys`, `clock`, `memory`,
+//!    `storage`) is called from the mailbox, a timer or `serve::flush`, when no message is being carried out.
 //! 3. The shard is borrowed for one call into the engine.
 
 use crate::core::counters::Counters;
