@@ -1,7 +1,7 @@
 //! The oracle: the same data as plain ordered maps, and every request answered the slow and obvious way.
 //!
 //! Texts come from a small alphabet and patterns from a fixed list, each with a predicate written by hand, so that the
-//! oracle needs no regex engine. It also replays a dirty log.
+//! oracle needs no regex engine. It also replays the changes of a feed.
 
 use std::collections::BTreeMap;
 

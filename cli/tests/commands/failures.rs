@@ -1,7 +1,7 @@
 //! Exports that are interrupted, and imports of what is broken or hostile.
 
 use crate::support::Server;
-use crate::tools::{Scratch, error, files, json, operator};
+use crate::tools::{Scratch, error, files, json, ok, operator};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::os::unix::fs::symlink;
@@ -142,4 +142,23 @@ fn an_interrupted_export_says_so_and_leaves_no_partial_file() {
         assert!(text.contains(&format!("the {command} in {out} was interrupted")), "{text}");
         assert_eq!(files(&out).into_keys().collect::<Vec<_>>(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn an_import_of_nothing_fails() {
+    let (server, scratch) = (Server::start(&[]), Scratch::new());
+    let empty = scratch.path("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let wrong = error(&server, &["import", "--all", "--in-dir", &empty]);
+    assert!(wrong.contains("there is nothing to import in") && wrong.contains("--legacy"), "{wrong}");
+}
+
+/// On the wire an empty collection means all of them; in a script it is a variable that was not set.
+#[test]
+fn an_empty_collection_deletes_nothing() {
+    let server = Server::start(&[]);
+    ok(&server, &["insert-record", "--col", "c", "--doc", "d", "--ts", "1", "--data", "x"]);
+    let wrong = error(&server, &["delete-document", "--col", "", "--doc", "d"]);
+    assert!(wrong.contains("--col is empty"), "{wrong}");
+    assert_eq!(json(&server, &["fetch-latest", "--col", "c"])["d"]["data"], "x");
 }

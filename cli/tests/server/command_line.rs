@@ -112,6 +112,9 @@ fn a_cpu_that_is_not_there_is_named() {
         run(&["--secret-key", "k", "--port", "0", "--data", dir.text(), "--storage-cpus", "1000"]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("--storage-cpus names CPU 1000"), "{stderr}");
+    let (code, _, stderr) = run(&["--secret-key", "k", "--port", "0", "--storage-cpus", "0"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("--storage-cpus") && stderr.contains("--data DIR"), "{stderr}");
 }
 
 #[test]
