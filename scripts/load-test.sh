@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# The standard table of loads, from a fresh clone: builds, runs each load against a server of its own, prints a
-# Markdown table and leaves it with the JSON of every run in bench/runs/.
+# The standard table of loads, from a fresh clone: builds, runs each load against a server of its own, against the wire
+# limit (a server that only counts messages and answers each with as many bytes) and against Redis, prints Markdown tables
+# and leaves them with the JSON of every run in bench/runs/. It takes about eleven minutes.
 #
 #   scripts/load-test.sh
-#   RUNS=5 SECONDS=3 scripts/load-test.sh      runs of each row, and how long each is measured
-#   ROWS="ins-1 gval" scripts/load-test.sh     only some rows of bench/load/rows.tsv
+#   RUNS=5 SECONDS=3 scripts/load-test.sh      turns, and how long each run is measured
+#   DATA_SECONDS=20                            how long the row with --data is
+#   ROWS="ins-1 gval"                          only some rows of bench/load/rows.tsv
+#   PAYLOAD=flight                             other records: what fluxiondb-bench --payload takes
 #   SERVER_CPU=2 LOAD_CPU=3                    instead of the first two allowed CPUs
 #   PROFILE=ci                                 builds faster, with other figures
 #   BIN_DIR=DIR                                uses the binaries there, of that profile, instead of building
+#   OPEN=no                                    leaves out the loads at a fixed rate
 #   REDIS=no                                   leaves Redis out also where redis-server is installed
+#   RESULTS=DIR                                leaves the results there instead of in bench/runs/
 #
-# Only loopback is used. Runs take turns by row, so that a slow minute of the machine hits all rows alike.
+# Only loopback is used. In each turn a row is run against the server, the wire limit and Redis one after the other, so
+# that a slow minute of the machine hits all of them alike.
 set -euo pipefail
 
 # Before anything is built: the comment on top is the help.
@@ -36,7 +42,10 @@ cd "$(dirname "$0")/.."
 runs=${RUNS:-5}
 measured_seconds=$(given_seconds)
 measured_seconds=${measured_seconds:-3}
+data_seconds=${DATA_SECONDS:-20}
 open_options=(--workload ins --connections 16 --in-flight 256)
+# Times with 13 digits, as devices send milliseconds; Redis' scores hold no more than 15.
+first_ts=1700000000000
 memory_records=${MEMORY_RECORDS:-5000000}
 mapfile -t cpus < <(allowed_cpus)
 server_cpu=${SERVER_CPU:-${cpus[0]}}
@@ -60,30 +69,57 @@ clean_up() {
 }
 trap clean_up EXIT
 
+# wait_until NAME COMMAND…: until the command succeeds; for as long as what was started last lives.
+wait_until() {
+    local name=$1 waited=0
+    shift
+    until "$@" >/dev/null 2>&1; do
+        kill -0 "$server_pid" 2>/dev/null || die "$name did not start: $(cat "$scratch/stderr" "$scratch/stdout")"
+        waited=$((waited + 1))
+        [ "$waited" -lt 1200 ] || die "$name did not start within 60 s"
+        sleep 0.05
+    done
+}
+
 # Starts a server on a free port of loopback, and waits for its word that clients may connect.
 start_server() {
-    local waited=0
     # Its last word must not be taken for that of the new one, which empties the file when it gets to run.
     rm -f "$scratch/stdout"
     touch "$scratch/stdout"
     "$bin/fluxiondb" --secret-key load-test --bind 127.0.0.1 --port 0 --cores "$server_cpu-$server_cpu" "$@" \
         >"$scratch/stdout" 2>"$scratch/stderr" &
     server_pid=$!
-    until grep -q '^fluxiondb listening on' "$scratch/stdout"; do
-        kill -0 "$server_pid" 2>/dev/null || die "the server did not start: $(cat "$scratch/stderr")"
-        waited=$((waited + 1))
-        [ "$waited" -lt 600 ] || die "the server did not start within 60 s"
-        sleep 0.1
-    done
+    wait_until "the server" grep -q '^fluxiondb listening on' "$scratch/stdout"
     url=ws://$(sed -n 's/^fluxiondb listening on \([^,]*\),.*/\1/p' "$scratch/stdout")
+}
+
+# Starts the wire limit, whose replies have so many bytes.
+start_wire() {
+    rm -f "$scratch/stdout"
+    touch "$scratch/stdout"
+    "$bin/fluxiondb-bench" wire --reply-bytes "$1" --pin "$server_cpu" >"$scratch/stdout" 2>"$scratch/stderr" &
+    server_pid=$!
+    wait_until "the wire limit" grep -q '^wire server listening on' "$scratch/stdout"
+    url=ws://$(sed -n 's/^wire server listening on \([^,]*\),.*/\1/p' "$scratch/stdout")
+}
+
+start_redis() {
+    local port
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    taskset -c "$server_cpu" redis-server --bind 127.0.0.1 --port "$port" --save "" --appendonly no \
+        --dir "$scratch" >"$scratch/stdout" 2>"$scratch/stderr" &
+    server_pid=$!
+    wait_until Redis redis-cli -h 127.0.0.1 -p "$port" ping
+    url=redis://127.0.0.1:$port
 }
 
 # load FILE OPTION…: one run against the server, its result into the file.
 load() {
-    local file=$1
+    local file=$1 key=(--apikey load-test)
     shift
-    if ! "$bin/fluxiondb-bench" --url "$url" --apikey load-test --pin "$load_cpu" "${common_options[@]}" "${facts[@]}" \
-        --duration "$measured_seconds" --warmup 1 "$@" >"$file"; then
+    [[ $url != redis:* ]] || key=()
+    if ! env -u FLUXIONDB_APIKEY "$bin/fluxiondb-bench" --url "$url" "${key[@]}" --pin "$load_cpu" "${common_options[@]}" \
+        "${facts[@]}" --first-ts "$first_ts" --duration "$measured_seconds" --warmup 0.5 "$@" >"$file"; then
         [ -s "$file" ] || die "the load could not be run"
         say "$(basename "$file" .json): not all went well, see the errors in it"
     fi
@@ -94,33 +130,61 @@ note_server_wait() {
     awk '{ waited += $2 } END { print waited / 1e6 }' "/proc/$server_pid"/task/*/schedstat >>"$results/server-waits-ms.txt"
 }
 
-run_row() {
-    local name=$1 round=$2 arguments page=() storage=()
-    read -ra arguments <<<"$(row_field "$name" arguments)"
-    if [ "$(row_field "$name" storage)" = data ]; then
-        rm -rf "$data"
-        mkdir -p "$data"
-        storage=(--data "$data")
-    fi
-    # The loads at a fixed rate have pages too; one for every row would be much to keep.
-    [ "$name" != ins-1 ] || [ "$round" -lt "$runs" ] || page=(--report "$results/$name.html")
-    start_server "${storage[@]}"
-    load "$results/$name-$round.json" "${page[@]}" "${arguments[@]}"
+# run FILE OPTION…: a load against the server that runs, which ends then.
+run() {
+    load "$@"
     note_server_wait
     stop_server
 }
 
+# The flags of a server with this kind of storage; the directory is empty then.
+storage_flags() {
+    storage=()
+    [ "$1" != memory ] || return 0
+    rm -rf "$data"
+    mkdir -p "$data"
+    storage=(--data "$data")
+    # So that a run of seconds holds several of what happens each 15 seconds otherwise.
+    [ "$1" != flushing ] || storage+=(--flush-interval 1)
+}
+
+# Bytes of a reply's frame, as the run in this file saw them.
+reply_bytes() {
+    python3 -c 'import json, sys; print(round(json.load(open(sys.argv[1]))["reply_frame_bytes"]))' "$1"
+}
+
+run_row() {
+    local name=$1 round=$2 arguments page=() seconds=() kind
+    kind=$(row_field "$name" storage)
+    read -ra arguments <<<"$(row_field "$name" arguments)"
+    [ "$kind" != data ] || seconds=(--duration "$data_seconds")
+    # The loads at a fixed rate have pages too; one for every row would be much to keep.
+    [ "$name" != ins-1 ] || [ "$round" -lt "$runs" ] || page=(--report "$results/$name.html")
+    storage_flags "$kind"
+    start_server "${storage[@]}"
+    run "$results/$name-$round.json" "${page[@]}" "${arguments[@]}" "${seconds[@]}"
+    [ "$kind" = memory ] || return 0
+    start_wire "$(reply_bytes "$results/$name-$round.json")"
+    run "$results/$name-wire-$round.json" "${arguments[@]}" --prefill 0
+    if [ "$redis" = yes ] && [ "$(row_field "$name" redis)" != - ]; then
+        start_redis
+        run "$results/$name-redis-$round.json" "${arguments[@]}"
+    fi
+}
+
+# run_open_loop NAME SHARE ROW STORAGE: at this share of the row's rate.
 run_open_loop() {
-    local name=$1 share=$2 round rate page
-    rate=$(python3 bench/load/table.py rate "$results" "$share")
+    local name=$1 share=$2 row=$3 round rate page
+    rate=$(python3 bench/load/table.py rate "$results" "$share" "$row")
     for ((round = 1; round <= runs; round++)); do
-        say "$name at $rate/s, run $round of $runs"
+        say "$name at $rate/s, turn $round of $runs"
         page=()
         [ "$round" -lt "$runs" ] || page=(--report "$results/$name.html")
-        start_server
-        load "$results/$name-$round.json" "${page[@]}" "${open_options[@]}" --rate "$rate"
-        note_server_wait
-        stop_server
+        storage_flags "$4"
+        start_server "${storage[@]}"
+        run "$results/$name-$round.json" "${page[@]}" "${open_options[@]}" --rate "$rate"
+        start_wire "$(reply_bytes "$results/$name-$round.json")"
+        run "$results/$name-wire-$round.json" "${open_options[@]}" --rate "$rate"
     done
 }
 
@@ -144,42 +208,6 @@ print(json.dumps({"records": records, "grown_bytes": grown, "bytes_per_record": 
 PYTHON
 }
 
-# redis_load FILE CONNECTIONS PIPELINE REQUESTS COMMAND…
-redis_load() {
-    local file=$1 connections=$2 pipeline=$3 requests=$4
-    shift 4
-    taskset -c "$load_cpu" redis-benchmark -h 127.0.0.1 -p "$redis_port" -c "$connections" -P "$pipeline" \
-        -n "$requests" -r 1000000000 --csv "$@" 2>/dev/null |
-        python3 -c '
-import csv, json, sys
-row = list(csv.DictReader(sys.stdin))[-1]
-rename = {"rps": "requests_per_second"}
-print(json.dumps({rename.get(name, name): float(value) for name, value in row.items() if name != "test"}))' >"$file"
-}
-
-run_redis() {
-    local round=$1 text=abcdefghijklmnopqrstuvwxyz0123456789 waited=0
-    redis_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    taskset -c "$server_cpu" redis-server --bind 127.0.0.1 --port "$redis_port" --save "" --appendonly no \
-        --dir "$scratch" >"$scratch/redis" 2>&1 &
-    server_pid=$!
-    until redis-cli -h 127.0.0.1 -p "$redis_port" ping >/dev/null 2>&1; do
-        kill -0 "$server_pid" 2>/dev/null || die "Redis did not start: $(cat "$scratch/redis")"
-        waited=$((waited + 1))
-        [ "$waited" -lt 100 ] || die "Redis did not start within 10 s"
-        sleep 0.1
-    done
-    # The member is as long as a payload: 36 letters and the 12 digits that redis-benchmark puts in.
-    redis_load "$results/redis-zadd-$round.json" 16 16 $((measured_seconds * 200000)) \
-        ZADD doc __rand_int__ "${text}__rand_int__"
-    redis_load "$results/redis-newest-1-$round.json" 16 16 $((measured_seconds * 300000)) \
-        ZRANGE doc +inf -inf BYSCORE REV LIMIT 0 1
-    redis_load "$results/redis-newest-100-$round.json" 16 4 $((measured_seconds * 20000)) \
-        ZRANGE doc +inf -inf BYSCORE REV LIMIT 0 100
-    stop_server
-    redis-server --version | sed 's/.* v=\([^ ]*\).*/{"version": "\1"}/' >"$results/redis.json"
-}
-
 build fluxiondb fluxiondb-bench
 results=$scratch/results
 mkdir "$results"
@@ -189,37 +217,45 @@ facts=(--fact "commit=$(commit)" --fact "build=${PROFILE:-release} profile"
 mapfile -t names < <(row_names)
 if ! "$bin/fluxiondb" --help | grep -Eq '^ *(-., )?--data\b'; then
     for index in "${!names[@]}"; do
-        [ "$(row_field "${names[index]}" storage)" != data ] || unset "names[index]"
+        [ "$(row_field "${names[index]}" storage)" = memory ] || unset "names[index]"
     done
-    echo "The row with \`--data\` is left out: this server has no such flag." >"$results/note-data.txt"
+    echo "The rows with \`--data\` are left out: this server has no such flag." >"$results/note-data.txt"
 fi
 [ "${#names[@]}" -gt 0 ] || die "no rows are left to run"
 
+redis=no
+if [ "${REDIS:-yes}" != no ] && command -v redis-server redis-cli taskset >/dev/null; then
+    redis=yes
+    redis-server --version | sed 's/.* v=\([^ ]*\).*/{"version": "\1"}/' >"$results/redis.json"
+fi
+
 for ((round = 1; round <= runs; round++)); do
     for name in "${names[@]}"; do
-        say "$name, run $round of $runs"
+        say "$name, turn $round of $runs"
         run_row "$name" "$round"
     done
-    if [ "${REDIS:-yes}" != no ] && command -v redis-server redis-benchmark taskset >/dev/null; then
-        say "Redis, run $round of $runs"
-        run_redis "$round"
-    fi
 done
-if [ -e "$results/ins-1-1.json" ]; then
-    run_open_loop open-20 0.2
-    run_open_loop open-70 0.7
+if [ "${OPEN:-yes}" != no ]; then
+    for share in 20 70; do
+        [ ! -e "$results/ins-1-1.json" ] || run_open_loop "open-$share" "0.$share" ins-1 memory
+        [ ! -e "$results/ins-1-data-1.json" ] || run_open_loop "open-$share-data" "0.$share" ins-1-data flushing
+    done
 fi
 [ "$memory_records" = 0 ] || measure_memory
 
 python3 bench/load/table.py load "$results" >"$results/README.md"
-kept=bench/runs/$(python3 bench/load/table.py name "$results")
-number=2
-final=$kept
-while [ -e "$final" ]; do
-    final=$kept-$number
-    number=$((number + 1))
-done
-mkdir -p bench/runs
+if [ -n "${RESULTS:-}" ]; then
+    final=$RESULTS
+else
+    kept=bench/runs/$(python3 bench/load/table.py name "$results")
+    number=2
+    final=$kept
+    while [ -e "$final" ]; do
+        final=$kept-$number
+        number=$((number + 1))
+    done
+fi
+mkdir -p "$(dirname "$final")"
 cp -r "$results" "$final"
 cat "$final/README.md"
 say "kept in $final"

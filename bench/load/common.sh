@@ -5,7 +5,7 @@
 rows_file=bench/load/rows.tsv
 
 # The options that every row has; rows.tsv adds those that differ.
-common_options=(--payload-bytes 48 --documents 100 --collections 1 --json)
+common_options=(--payload "${PAYLOAD:-sensor}" --documents 100 --collections 16 --json)
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes tables of the runs that scripts/load-test.sh and scripts/compare.sh leave in a directory.
 
-    table.py load DIR           the standard table, as Markdown
+    table.py load DIR           the standard tables, as Markdown
     table.py compare DIR        two endpoints side by side, as Markdown
-    table.py rate DIR SHARE     messages a second that are this share of the closed loop's median for `ins-1`
+    table.py rate DIR SHARE ROW messages a second that are this share of the row's median
     table.py name DIR           what to call the machine of a run, without naming it
 
-A run is a file ROW-ROUND.json, or ROW-SIDE-ROUND.json, as fluxiondb-bench prints it.
+A run is a file ROW-TURN.json, or ROW-SIDE-TURN.json, as fluxiondb-bench prints it; the sides of the standard tables are
+`wire` and `redis`. Shares and ratios are made within each turn, and the median of them counts.
 """
 
 import json
@@ -19,7 +20,8 @@ ROWS = Path(__file__).parent / "rows.tsv"
 LATENCIES = ["p50_us", "p99_us", "p99_9_us", "max_us"]
 # Above this share of the time without its CPU, server or load generator did not show what it can do.
 CROWDED_PERCENT = 5.0
-OPEN_ROWS = [("open-20", "20 %"), ("open-70", "70 %")]
+OPEN_ROWS = [("open-20", "20 %"), ("open-70", "70 %"), ("open-20-data", "20 %, with `--data`"),
+             ("open-70-data", "70 %, with `--data`")]
 
 
 def rows():
@@ -58,72 +60,123 @@ def met(is_met):
     return "yes" if is_met else "**no**"
 
 
-def closed_loop(directory):
+def pairs_of(directory, row, side):
+    """The runs of a row and those of the other side, turn by turn."""
+    pairs = list(zip(runs_of(directory, row["name"]), runs_of(directory, f"{row['name']}-{side}")))
+    return pairs, [rate_of(ours, row) / rate_of(theirs, row) for ours, theirs in pairs]
+
+
+def share(value):
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def of_limit(directory):
+    lines = []
+    for row in rows():
+        pairs, shares = pairs_of(directory, row, "wire")
+        if not pairs:
+            continue
+        middle = median(shares)
+        lines.append([
+            row["title"],
+            count(median(rate_of(wire, row) for _, wire in pairs)),
+            count(median(rate_of(ours, row) for ours, _ in pairs)),
+            share(middle),
+            f"{share(min(shares))} – {share(max(shares))}",
+            row["cpp_share"],
+            f"{middle / float(row['cpp_share']):.1f}",
+            f"≥ {row['share_wanted']}",
+            met(middle >= float(row["share_wanted"])),
+        ])
+    head = ["load", "wire limit /s", "FluxionDB /s", "of the limit", "least – most", "C++ server, of the limit",
+            "times C++", "wanted", "reached"]
+    return table(head, lines)
+
+
+def gaps_of(directory):
+    lines = []
+    for row in rows():
+        pairs, _ = pairs_of(directory, row, "wire")
+        if not pairs:
+            continue
+        tails = [median(run["latency"]["p99_us"] for run in runs) for runs in zip(*pairs)]
+        gaps = [[run["longest_gap_ms"] for run in runs] for runs in zip(*pairs)]
+        lines.append([row["title"], *map(time, tails), *[f"{pick(side):.1f} ms" for side in gaps for pick in (median, max)]])
+    head = ["load", "p99", "wire p99", "longest gap", "of all", "wire longest gap", "of all"]
+    return table(head, lines)
+
+
+def stored(directory):
+    """Rows with storage beside the same load in memory only."""
     lines = []
     for row in rows():
         runs = runs_of(directory, row["name"])
-        if not runs:
+        beside = runs_of(directory, row["name"].removesuffix("-data"))
+        if row["storage"] == "memory" or not runs or not beside:
             continue
-        rates = [rate_of(run, row) for run in runs]
-        ratio = median(rates) / float(row["cpp_per_second"])
+        ratios = [rate_of(ours, row) / rate_of(memory, row) for ours, memory in zip(runs, beside)]
         gaps = [run["longest_gap_ms"] for run in runs]
-        reached, wanted = ratio >= float(row["ratio_wanted"]), f"≥ {row['ratio_wanted']}"
-        if row["gap_ms_max"] != "-":
-            reached = reached and median(gaps) <= float(row["gap_ms_max"])
-            wanted += f", gap ≤ {row['gap_ms_max']} ms"
+        most = row["gap_ms_max"]
         lines.append([
             row["title"],
-            count(float(row["cpp_per_second"])),
-            count(median(rates)),
-            f"{count(min(rates))} – {count(max(rates))}",
-            f"{ratio:.1f}",
-            wanted,
-            met(reached),
+            count(median(rate_of(run, row) for run in runs)),
+            share(median(ratios)),
+            f"{share(min(ratios))} – {share(max(ratios))}",
             time(median(run["latency"]["p99_us"] for run in runs)),
             f"{median(gaps):.1f} ms",
             f"{max(gaps):.1f} ms",
+            "" if most == "-" else f"gap ≤ {most} ms",
+            "" if most == "-" else met(median(gaps) <= float(most)),
         ])
-    head = ["load", "C++ server /s", "FluxionDB /s", "least – most", "ratio", "wanted", "reached", "p99",
-            "longest gap", "longest of all"]
-    return table(head, lines)
+    head = ["load", "FluxionDB /s", "of memory only", "least – most", "p99", "longest gap", "of all", "wanted", "reached"]
+    return table(head, lines) if lines else ""
 
 
 def open_loop(directory):
     lines = []
-    for name, share in OPEN_ROWS:
-        runs = runs_of(directory, name)
-        if not runs:
+    for name, title in OPEN_ROWS:
+        ours, wire = runs_of(directory, name), runs_of(directory, f"{name}-wire")
+        if not ours or not wire:
             continue
-        middle = lambda pick: median(pick(run) for run in runs)
+        cells = []
+        for latency in LATENCIES:
+            sides = [median(run["latency"][latency] for run in runs) for runs in (ours, wire)]
+            cells.append(f"{time(sides[0])} / {time(sides[1])} = {sides[0] / max(sides[1], 1e-3):.1f}")
+        gaps = [median(run["longest_gap_ms"] for run in runs) for runs in (ours, wire)]
+        cells.append(f"{gaps[0]:.1f} / {gaps[1]:.1f} ms = {gaps[0] / max(gaps[1], 1e-3):.1f}")
+        late = [time(median(run["sent_late"]["p99_us"] for run in runs)) for runs in (ours, wire)]
         lines.append([
-            f"`ins`, 1 record, at {share}",
-            count(runs[0]["offered_messages_per_second"]),
-            count(middle(lambda run: run["messages_per_second"])),
-            *[time(middle(lambda run: run["latency"][name])) for name in LATENCIES],
-            f"{middle(lambda run: run['longest_gap_ms']):.1f} ms",
-            time(middle(lambda run: run["sent_late"]["p99_us"])),
+            title,
+            count(ours[0]["offered_messages_per_second"]),
+            count(median(run["messages_per_second"] for run in ours)),
+            *cells,
+            " / ".join(late),
         ])
-    head = ["load", "offered /s", "achieved /s", "p50", "p99", "p99.9", "max", "longest gap", "sent late, p99"]
+    head = ["`ins`, 1 record, at", "offered /s", "achieved /s", "p50", "p99", "p99.9", "max", "longest gap", "sent late, p99"]
     return table(head, lines) if lines else ""
 
 
 def redis(directory):
-    ours = {row["name"]: row for row in rows()}
     lines = []
-    for name, title, row in [("redis-zadd", "`ZADD`, 16 × 16, beside `ins` of 1 record", "ins-1"),
-                             ("redis-newest-1", "`ZRANGE … REV LIMIT 0 1`, 16 × 16, beside `qdoc`", "qdoc-1"),
-                             ("redis-newest-100", "`ZRANGE … REV LIMIT 0 100`, 16 × 4, beside `qdoc`", "qdoc-100")]:
-        theirs, runs = runs_of(directory, name), runs_of(directory, row)
-        if theirs and runs:
-            their_rate = median(run["requests_per_second"] for run in theirs)
-            our_rate = median(rate_of(run, ours[row]) for run in runs)
-            lines.append([title, count(their_rate), count(our_rate), f"{our_rate / their_rate:.1f}"])
-    return table(["load", "Redis /s", "FluxionDB /s", "ratio"], lines) if lines else ""
+    for row in rows():
+        pairs, ratios = pairs_of(directory, row, "redis")
+        if not pairs:
+            continue
+        lines.append([
+            row["redis"],
+            count(median(rate_of(theirs, row) for _, theirs in pairs)),
+            row["title"],
+            count(median(rate_of(ours, row) for ours, _ in pairs)),
+            f"{median(ratios):.1f}",
+            f"{min(ratios):.1f} – {max(ratios):.1f}",
+        ])
+    head = ["Redis", "/s", "FluxionDB", "/s", "ratio", "least – most"]
+    return table(head, lines) if lines else ""
 
 
 def load(directory):
     directory = Path(directory)
-    run = next(run for row in [row["name"] for row in rows()] for run in runs_of(directory, row))
+    run = next(run for row in rows() if row["storage"] == "memory" for run in runs_of(directory, row["name"]))
     machine, facts = run["machine"], run["facts"]
     governor = machine["governor"] or "not told"
     kind = " of a virtual machine" if machine["virtual"] else ""
@@ -131,25 +184,31 @@ def load(directory):
         "# Load test",
         f"{machine['date'][:10]}, commit {facts['commit']}, {facts['build']}. {machine['cpu_model']}, "
         f"{machine['cpus']} CPUs{kind}, Linux {machine['kernel']}, clock governor: {governor}. "
-        f"{facts['placement']}. Medians of {facts['runs']} runs of {run['measured_seconds']:.0f} s, a fresh server "
-        "for each; 48-byte payloads, 100 documents. The C++ server's figures were measured earlier on a like machine, "
-        "not in these runs.",
-        closed_loop(directory),
+        f"{facts['placement']}. Medians of {facts['runs']} turns of {run['measured_seconds']:.0f} s, a fresh server "
+        f"for each run; records of {run['payload_bytes']:.0f} bytes ({run['payload']}), {run['collections']} collections of "
+        f"{run['documents']} documents.",
+        "The wire limit is a server that counts messages and answers each with as many bytes, on the same CPU and in the "
+        "same turn. The C++ server's shares of it were measured on another machine, with records of 48 bytes of JSON.",
+        of_limit(directory),
+        "Latencies and gaps of these runs, and of the wire limit under the same closed loop:",
+        gaps_of(directory),
     ]
+    if rows_stored := stored(directory):
+        parts += ["With `--data`, beside the same load in memory only:", rows_stored]
     if latencies := open_loop(directory):
-        parts += ["At a fixed rate, as a share of the first row's; latencies count from when a message was due:",
-                  latencies]
+        parts += ["At a fixed rate, as a share of what was measured above without and with `--data`; latencies count from "
+                  "when a message was due. FluxionDB / wire limit at the same rate = ratio. With `--data` each second is "
+                  "flushed:", latencies]
     memory = directory / "memory.json"
     if memory.exists():
         figures = json.loads(memory.read_text())
         parts.append(f"Memory of a record: {figures['bytes_per_record']:.0f} bytes "
-                     f"(growth of the resident set over {figures['records'] / 1e6:.1f} million records of 48 bytes in "
-                     "100 documents).")
+                     f"(growth of the resident set over {figures['records'] / 1e6:.1f} million of these records).")
     if beside := redis(directory):
         note = json.loads((directory / "redis.json").read_text())
-        parts += [f"Redis {note['version']} on the same CPU, driven by redis-benchmark from the same CPU as the load. "
-                  "It holds one sorted set with random times instead of 100 documents with ascending ones, and keeps "
-                  "nothing on disk:", beside]
+        parts += [f"Redis {note['version']} on the same CPU, in the same turn, driven by the same generator: a sorted set for "
+                  "each document, scored by time, whose members are the time, a colon and the record's text (a set "
+                  "holds no member twice); one `ZADD` for each document of a message; nothing is kept on disk:", beside]
     waits = [run["client_cpu_wait_percent"] for file in directory.glob("*-[0-9]*.json")
              if "client_cpu_wait_percent" in (run := json.loads(file.read_text()))]
     server_waits = [float(line) for line in (directory / "server-waits-ms.txt").read_text().split()]
@@ -182,9 +241,9 @@ def compare(directory):
     return table(head, lines)
 
 
-def rate(directory, share):
-    row = next(row for row in rows() if row["name"] == "ins-1")
-    return str(round(median(rate_of(run, row) for run in runs_of(directory, "ins-1")) * float(share)))
+def rate(directory, share, name):
+    row = next(row for row in rows() if row["name"] == name)
+    return str(round(median(rate_of(run, row) for run in runs_of(directory, name)) * float(share)))
 
 
 def name(directory):

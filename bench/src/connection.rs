@@ -6,13 +6,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use crate::frame;
+use crate::generator::Generator;
 use crate::handshake::Ready;
+use crate::language::Encoder;
 use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_COMPACT_BYTES};
 use crate::loss::Loss;
+use crate::redis::Replies;
 use crate::replies::{Incoming, Reply, Walker};
-use crate::requests::{Generator, Templates};
+use crate::target::Scheme;
 use crate::window::{Request, Window};
-use crate::workload::{Mix, Workload};
+use crate::workload::Mix;
 
 /// A reply, with the request it answers if one waits for it.
 #[derive(Debug)]
@@ -23,13 +26,20 @@ pub struct Answered {
     pub error: Option<String>,
 }
 
+/// What reads replies, and knows where in their stream it is.
+#[derive(Debug)]
+enum Reader {
+    WebSocket(Walker),
+    Redis(Replies),
+}
+
 /// A connection that is ready for requests.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
     generator: Generator,
     window: Window,
-    walker: Walker,
+    reader: Reader,
     /// Received bytes that the walker needs more of.
     rest: Vec<u8>,
     outgoing: Vec<u8>,
@@ -39,12 +49,16 @@ pub struct Connection {
 
 impl Connection {
     /// Takes over after the handshake.
-    pub fn new(ready: Ready, generator: Generator, in_flight: u32) -> Self {
+    pub fn new(ready: Ready, scheme: Scheme, generator: Generator, in_flight: u32) -> Self {
+        let reader = match scheme {
+            Scheme::WebSocket => Reader::WebSocket(Walker::default()),
+            Scheme::Redis => Reader::Redis(Replies::default()),
+        };
         Self {
             stream: ready.stream,
             generator,
             window: Window::new(in_flight),
-            walker: Walker::default(),
+            reader,
             rest: ready.rest,
             outgoing: Vec::new(),
             sent_bytes: 0,
@@ -84,16 +98,17 @@ impl Connection {
 
     /// Puts the next request of the mix into the outgoing buffer; false when the window is full.
     #[inline]
-    pub fn queue(&mut self, mix: &Mix, templates: &Templates, since_ns: u64) -> bool {
+    pub fn queue(&mut self, mix: &Mix, encoder: &Encoder, since_ns: u64) -> bool {
         if !self.window.has_room() {
             return false;
         }
         let workload = mix.pick(self.generator.random());
-        let template = templates.of(workload);
-        let records = if workload == Workload::Ins { template.parts().len() as u32 } else { 0 };
+        let records = encoder.records(workload);
         let Some(id) = self.window.open(Request { since_ns, workload, records }) else { return false };
-        let frame = template.append(&mut self.outgoing, id);
-        self.generator.fill(workload, template, frame);
+        let replies = encoder.append(&mut self.generator, workload, id, &mut self.outgoing);
+        if let Reader::Redis(waiting) = &mut self.reader {
+            waiting.expect(id, replies);
+        }
         true
     }
 
@@ -128,7 +143,7 @@ impl Connection {
 
     /// Reads once into the buffer and hands out the replies; pongs go to the outgoing buffer. Returns the bytes read.
     pub fn receive<F: FnMut(Answered)>(&mut self, buffer: &mut [u8], mut on: F) -> Result<usize, Loss> {
-        let Self { stream, window, walker, rest, outgoing, .. } = self;
+        let Self { stream, window, reader, rest, outgoing, .. } = self;
         buffer[..rest.len()].copy_from_slice(rest);
         let count = match stream.read(&mut buffer[rest.len()..]) {
             Ok(count) => count,
@@ -139,13 +154,18 @@ impl Connection {
         };
         let received = &buffer[..rest.len() + count];
         let mut closed = None;
-        let consumed = walker.walk(received, |incoming| match incoming {
-            Incoming::Reply(Reply { id, error }) => on(Answered { request: window.close(id), error }),
-            // Of pings that come while nothing can be sent, the protocol lets one leave some unanswered.
-            Incoming::Ping(_) if outgoing.len() >= OUTGOING_BYTES_MAX => {}
-            Incoming::Ping(payload) => frame::push_client_frame(outgoing, frame::PONG, payload),
-            Incoming::Close(payload) => closed = Some(Loss::closed(payload)),
-        });
+        let consumed = match reader {
+            Reader::WebSocket(walker) => walker.walk(received, |incoming| match incoming {
+                Incoming::Reply(Reply { id, error }) => on(Answered { request: window.close(id), error }),
+                // Of pings that come while nothing can be sent, the protocol lets one leave some unanswered.
+                Incoming::Ping(_) if outgoing.len() >= OUTGOING_BYTES_MAX => {}
+                Incoming::Ping(payload) => frame::push_client_frame(outgoing, frame::PONG, payload),
+                Incoming::Close(payload) => closed = Some(Loss::closed(payload)),
+            }),
+            Reader::Redis(replies) => {
+                replies.walk(received, |id, error| on(Answered { request: window.close(Some(id)), error }))
+            }
+        };
         let consumed = consumed.map_err(Loss::Protocol)?;
         rest.clear();
         rest.extend_from_slice(&received[consumed..]);
@@ -159,7 +179,7 @@ impl Connection {
     /// Says goodbye, as far as the socket takes it at once.
     pub fn close(mut self) {
         const NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
-        if self.is_open() && !self.has_outgoing() {
+        if self.is_open() && !self.has_outgoing() && matches!(self.reader, Reader::WebSocket(_)) {
             let mut goodbye = Vec::new();
             frame::push_client_frame(&mut goodbye, frame::CLOSE, &NORMAL);
             // The run is over and counted: a server that is gone by now loses nothing.

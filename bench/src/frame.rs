@@ -65,6 +65,26 @@ pub fn push_client_header(out: &mut Vec<u8>, opcode: u8, payload_bytes: usize) {
     out.extend_from_slice(&ZERO_MASK);
 }
 
+/// Sets the length of a client's text frame whose header, of so many bytes, was written before its payload was made. The
+/// payload moves if its length needs another header.
+#[inline]
+pub fn set_client_length(out: &mut Vec<u8>, start: usize, header_bytes: usize, payload_bytes: usize) {
+    match (header_bytes, payload_bytes) {
+        (6, ..126) => out[start + 1] = MASKED | payload_bytes as u8,
+        (8, 126..=0xFFFF) => {
+            out[start + 2..start + 4].copy_from_slice(&(payload_bytes as u16).to_be_bytes());
+        }
+        (14, 0x1_0000..) => {
+            out[start + 2..start + 10].copy_from_slice(&(payload_bytes as u64).to_be_bytes());
+        }
+        _ => {
+            let mut header = Vec::new();
+            push_client_header(&mut header, TEXT, payload_bytes);
+            out.splice(start..start + header_bytes, header);
+        }
+    }
+}
+
 /// Appends a client's unfragmented frame.
 pub fn push_client_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     push_client_header(out, opcode, payload.len());

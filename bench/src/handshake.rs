@@ -1,4 +1,5 @@
-//! From an address to a connection that is ready for requests: TCP, the HTTP upgrade, the ready message.
+//! From an address to a connection that is ready for requests: TCP, the HTTP upgrade, the ready message; for Redis a
+//! first command.
 //!
 //! Blocking, with a deadline for each step, since nothing is measured yet. The server's accept key is not checked: a
 //! server that answers 101 and then speaks WebSocket is one.
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::frame::{self, FrameHeader};
 use crate::limits::{HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT};
 use crate::loss::Loss;
-use crate::target::Target;
+use crate::target::{Scheme, Target};
 
 /// Any 16 bytes in base64 will do.
 const KEY: &str = "Zmx1eGlvbmRiLWJlbmNoIQ==";
@@ -31,6 +32,16 @@ pub fn connect(target: &Target, key: Option<&str>) -> Result<Ready> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    let rest = match target.scheme {
+        Scheme::WebSocket => upgrade(&mut stream, target, key)?,
+        Scheme::Redis => greet_redis(&mut stream, key)?,
+    };
+    stream.set_nonblocking(true)?;
+    Ok(Ready { stream, rest })
+}
+
+/// Returns the bytes that came behind the ready message.
+fn upgrade(stream: &mut TcpStream, target: &Target, key: Option<&str>) -> Result<Vec<u8>> {
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: {KEY}\r\n\r\n",
@@ -39,10 +50,25 @@ pub fn connect(target: &Target, key: Option<&str>) -> Result<Ready> {
     );
     stream.write_all(request.as_bytes()).context("cannot send the upgrade request")?;
     let mut received = Vec::new();
-    read_upgrade(&mut stream, &mut received)?;
-    read_ready(&mut stream, &mut received)?;
-    stream.set_nonblocking(true)?;
-    Ok(Ready { stream, rest: received })
+    read_upgrade(stream, &mut received)?;
+    read_ready(stream, &mut received)?;
+    Ok(received)
+}
+
+/// Finds out that commands are answered, with the key as password if there is one.
+fn greet_redis(stream: &mut TcpStream, key: Option<&str>) -> Result<Vec<u8>> {
+    let greeting = match key {
+        Some(key) => format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{key}\r\n", key.len()),
+        None => "*1\r\n$4\r\nPING\r\n".to_owned(),
+    };
+    stream.write_all(greeting.as_bytes()).context("cannot send a command")?;
+    let mut received = Vec::new();
+    while !received.ends_with(b"\r\n") {
+        ensure!(read_more(stream, &mut received)? > 0, "the server ended the connection");
+    }
+    let answer = String::from_utf8_lossy(&received);
+    ensure!(answer.starts_with('+'), "the server refused the connection: {}", answer.trim());
+    Ok(Vec::new())
 }
 
 fn open(target: &Target) -> Result<TcpStream> {

@@ -8,6 +8,12 @@ pub const IN_FLIGHT_MAX: u32 = 65_536;
 /// Connections of one run; each is a file descriptor here and one in the server.
 pub const CONNECTIONS_MAX: u32 = 60_000;
 
+/// Connections that the wire server can do with where not more are to be had.
+pub const WIRE_CONNECTIONS: u32 = 500;
+
+/// The longest reply of the wire server.
+pub const WIRE_REPLY_BYTES_MAX: u64 = 16 << 20;
+
 /// The longest request: what the server takes unless it is configured otherwise.
 pub const REQUEST_BYTES_MAX: usize = 16 << 20;
 
@@ -16,6 +22,24 @@ pub const OUTGOING_BYTES_MAX: usize = 4 << 30;
 
 /// Bytes that a record or query needs besides its payload, with room to spare; the length of a request is bounded by it.
 pub const PART_BYTES: u64 = 150;
+
+/// The length of one made-up text.
+pub const PAYLOAD_BYTES_MAX: usize = 16_000_000;
+
+/// A file of texts: it lies in memory as a whole, with its escapes.
+pub const PAYLOAD_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// The longest text of a shape, escaped twice.
+pub const SHAPE_BYTES_MAX: u64 = 400;
+
+/// Steps of a track of texts: more records of a document than a store keeps in one piece.
+pub const TRACK_STEPS: usize = 4_096;
+
+/// Tracks of a shape; with their steps about 3 MiB.
+pub const TEXT_TRACKS: usize = 8;
+
+/// Bytes of made-up letters that a run takes turns with.
+pub const TEXTS_BYTES: usize = 1 << 20;
 
 /// Bytes that one read may bring: a few large replies, or thousands of small ones, and it still fits a core's cache.
 pub const RECEIVE_BYTES: usize = 256 << 10;
@@ -31,6 +55,9 @@ pub const OUTGOING_COMPACT_BYTES: usize = 256 << 10;
 
 /// Bytes that a control frame may carry, by RFC 6455.
 pub const CONTROL_BYTES_MAX: u64 = 125;
+
+/// A line of Redis' protocol: a number, or the text of an error.
+pub const RESP_LINE_BYTES_MAX: usize = 4 << 10;
 
 /// Response head and body of the handshake; a server that sends more is not one of ours.
 pub const HANDSHAKE_BYTES_MAX: usize = 16 << 10;

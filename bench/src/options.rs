@@ -1,16 +1,19 @@
 //! The command line, and what of it makes sense together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Error, Result, ensure};
-use clap::{Parser, value_parser};
+use clap::builder::TypedValueParser;
+use clap::{Parser, Subcommand, value_parser};
 
 use crate::limits::{
     CONNECTIONS_MAX, FACTS_MAX, IN_FLIGHT_MAX, OUTGOING_BYTES_MAX, PART_BYTES, PREFILL_PER_DOCUMENT,
-    PREFILL_RECORDS, PREFILL_REQUEST_BYTES, REQUEST_BYTES_MAX,
+    PREFILL_RECORDS, PREFILL_REQUEST_BYTES, REQUEST_BYTES_MAX, WIRE_REPLY_BYTES_MAX,
 };
+use crate::payload::Payload;
 use crate::pinning::CpuList;
 use crate::requests::Shape;
 use crate::target::Target;
@@ -22,8 +25,17 @@ use crate::workload::{Mix, Workload};
 /// fixed times and latencies count from then, so that a stall of the server shows; the thread then spins between messages.
 /// Replies are counted, not checked. For numbers that mean something keep the server and this tool on different CPUs.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "fluxiondb-bench", version, args_override_self = true)]
+#[command(
+    name = "fluxiondb-bench",
+    version,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Options {
+    /// Instead of a load.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// The server's address
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080")]
     pub url: Target,
@@ -50,16 +62,17 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub records: u32,
 
-    /// Length of a record's data and of a value
-    #[arg(long, value_name = "BYTES", default_value_t = 48, value_parser = value_parser!(u32).range(0..=16_000_000))]
-    pub payload_bytes: u32,
+    /// Texts of records and values: JSON as devices send it (sensor, flight, tick), letters (text:BYTES), or the
+    /// lines of a file, which each document takes in turn
+    #[arg(long, value_name = "sensor|flight|tick|text:BYTES|FILE", default_value = "sensor")]
+    pub payload: Payload,
 
     /// Documents in each collection; also keys, for sval and gval
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub documents: u32,
 
     /// Collections; each message is about one of them
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub collections: u32,
 
     /// Records a qdoc asks for, newest first
@@ -119,9 +132,29 @@ pub struct Options {
     #[arg(long)]
     pub progress: bool,
 
-    /// Measure this tool against a built-in responder that only acknowledges, instead of a server
+    /// Measure this tool against a built-in wire server, instead of a server
     #[arg(long, conflicts_with = "url")]
     pub self_test: bool,
+}
+
+/// What it does instead of putting load on a server.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Serve as the limit: answer each message with bytes of one length, and do nothing else
+    Wire {
+        /// Address to listen on; port 0 takes a free one and prints it
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+        bind: SocketAddr,
+
+        /// Length of each reply's frame, as a run against the real server says in reply_frame_bytes
+        #[arg(long, value_name = "BYTES", default_value = "0",
+            value_parser = value_parser!(u64).range(..=WIRE_REPLY_BYTES_MAX).map(|bytes| bytes as usize))]
+        reply_bytes: usize,
+
+        /// CPU to run on
+        #[arg(long, value_name = "CPU")]
+        pin: Option<CpuList>,
+    },
 }
 
 /// Something worth knowing about a run that this program can't find out.
@@ -176,9 +209,9 @@ impl Options {
         let request_bytes = self.largest_request_bytes();
         ensure!(
             request_bytes <= REQUEST_BYTES_MAX as u64,
-            "a message of {} records of {} bytes is larger than 16 MiB",
+            "a message of {} records of {} can be larger than 16 MiB",
             self.records,
-            self.payload_bytes
+            self.payload
         );
         ensure!(
             request_bytes * self.all_in_flight() <= OUTGOING_BYTES_MAX as u64,
@@ -192,7 +225,6 @@ impl Options {
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         Shape {
             records: self.records,
-            payload_bytes: self.payload_bytes as usize,
             documents: u64::from(self.documents),
             collections: u64::from(self.collections),
             connections: u64::from(self.connections),
@@ -213,7 +245,7 @@ impl Options {
     /// Records in a message of the prefill, so that it visits every collection and stays within a
     /// request's limits.
     pub fn prefill_batch_records(&self) -> u32 {
-        let part_bytes = u64::from(self.payload_bytes) + PART_BYTES;
+        let part_bytes = self.payload.escaped_bytes_max() + PART_BYTES;
         let by_memory = OUTGOING_BYTES_MAX as u64 / (part_bytes * self.all_in_flight());
         let by_collection =
             self.prefill_records() / u64::from(self.connections) / u64::from(self.collections);
@@ -242,7 +274,7 @@ impl Options {
 
     fn largest_request_bytes(&self) -> u64 {
         let parts = if self.workload.has(Workload::Ins) { u64::from(self.records) } else { 1 };
-        parts * (u64::from(self.payload_bytes) + PART_BYTES)
+        parts * (self.payload.escaped_bytes_max() + PART_BYTES)
     }
 }
 
@@ -271,8 +303,8 @@ mod tests {
             &["--threads", "17"],
             &["--out-of-order", "60", "--overwrite", "60"],
             &["--first-ts", "5"],
-            &["--records", "100000", "--payload-bytes", "1000"],
-            &["--payload-bytes", "1000000", "--in-flight", "1000"],
+            &["--records", "100000", "--payload", "text:1000"],
+            &["--payload", "text:1000000", "--in-flight", "1000"],
         ];
         for arguments in cases {
             let joined: Vec<String> = arguments.chunks(2).map(|pair| pair.join("=")).collect();

@@ -27,16 +27,31 @@ pub struct Report {
     target: String,
     tally: Tally,
     records_before: u64,
+    payload_bytes: f64,
     seconds: f64,
 }
 
 impl Report {
-    /// `records_before` are those inserted before the load.
-    pub fn new(options: &Options, target: &Target, tally: Tally, records_before: u64) -> Self {
+    /// `records_before` are those inserted before the load, `payload_bytes` the mean length of a text.
+    pub fn new(
+        options: &Options,
+        target: &Target,
+        tally: Tally,
+        records_before: u64,
+        payload_bytes: f64,
+    ) -> Self {
         let target = if options.self_test { "self-test".to_owned() } else { target.to_string() };
         // A run that lost its connections at once measured nothing; its rates are 0, not a division by 0.
         let seconds = (tally.measured_ns as f64 / 1e9).max(1e-9);
-        Self { options: options.clone(), machine: Machine::here(), target, tally, records_before, seconds }
+        Self {
+            options: options.clone(),
+            machine: Machine::here(),
+            target,
+            tally,
+            records_before,
+            payload_bytes,
+            seconds,
+        }
     }
 
     /// Whether every request was answered without an error.
@@ -126,7 +141,7 @@ mod tests {
     #[test]
     fn an_empty_run_has_a_report() {
         let options = Options::parse_from(["fluxiondb-bench", "--workload=ins=1,qry=1"]);
-        let report = Report::new(&options, &options.url, Tally::new().unwrap(), 0);
+        let report = Report::new(&options, &options.url, Tally::new().unwrap(), 0, 0.0);
         let json: Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!(json["messages_per_second"], 0.0);
         assert_eq!(json["latency"]["p99_9_us"], 0.0);
@@ -143,7 +158,7 @@ mod tests {
         tally.first_error = Some("no".to_owned());
         tally.connections_lost = 1;
         tally.first_loss = Some("gone".to_owned());
-        let report = Report::new(&options, &options.url, tally, 0);
+        let report = Report::new(&options, &options.url, tally, 0, 0.0);
         assert!(!report.is_clean());
         let text = report.text();
         assert!(

@@ -3,6 +3,7 @@
 //! The connections stay the same throughout, divided among the threads; each phase has its own threads and clock.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, ScopedJoinHandle};
@@ -12,13 +13,16 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::clock::{Clock, nanoseconds};
 use crate::connection::Connection;
+use crate::generator::Generator;
 use crate::handshake;
+use crate::language::{self, Encoder};
 use crate::options::Options;
 use crate::pinning;
 use crate::report::{Report, grouped};
-use crate::requests::{Generator, Shape, Templates};
+use crate::requests::Shape;
 use crate::tally::{LiveCounts, Tally};
 use crate::target::Target;
+use crate::texts::Texts;
 use crate::worker::{Outcome, Pace, Phase, Worker};
 use crate::workload::{Mix, Workload};
 
@@ -29,19 +33,22 @@ type Groups = Vec<Vec<Connection>>;
 pub fn run(options: &Options, target: &Target) -> Result<Report> {
     pinning::allow_connections(options.connections)?;
     let shape = options.shape();
+    language::check(target.scheme, &options.workload, &shape)?;
+    let texts = Arc::new(Texts::new(&options.payload, language::form_of(target.scheme)));
+    let encoder = |shape: &Shape| Encoder::new(target.scheme, shape, &texts);
     let groups = connect_all(options, target, &shape)?;
-    let (groups, records_before) = prefill_records(options, &shape, groups)?;
-    let groups = prefill_values(options, &shape, groups)?;
+    let (groups, records_before) = prefill_records(options, &shape, encoder, groups)?;
+    let groups = prefill_values(options, &shape, encoder, groups)?;
     let warmup_ns = nanoseconds(options.warmup());
     let phase = Phase {
         mix: options.workload.clone(),
-        templates: Templates::new(&shape),
+        encoder: encoder(&shape),
         measure_from_ns: warmup_ns,
         stop_at_ns: warmup_ns + nanoseconds(options.duration()),
     };
     let (groups, tally) = run_phase("load", options, &phase, options.rate, groups, |_| u64::MAX)?;
     groups.into_iter().flatten().for_each(Connection::close);
-    Ok(Report::new(options, target, tally, records_before))
+    Ok(Report::new(options, target, tally, records_before, texts.mean_plain_bytes()))
 }
 
 fn connect_all(options: &Options, target: &Target, shape: &Shape) -> Result<Groups> {
@@ -52,6 +59,7 @@ fn connect_all(options: &Options, target: &Target, shape: &Shape) -> Result<Grou
         let generator = Generator::new(shape, u64::from(number));
         groups[(number % options.threads) as usize].push(Connection::new(
             ready,
+            target.scheme,
             generator,
             options.in_flight,
         ));
@@ -60,7 +68,12 @@ fn connect_all(options: &Options, target: &Target, shape: &Shape) -> Result<Grou
 }
 
 /// Inserts the wanted records, rounded up to whole messages; returns how many were acknowledged.
-fn prefill_records(options: &Options, shape: &Shape, groups: Groups) -> Result<(Groups, u64)> {
+fn prefill_records(
+    options: &Options,
+    shape: &Shape,
+    encoder: impl Fn(&Shape) -> Encoder,
+    groups: Groups,
+) -> Result<(Groups, u64)> {
     let wanted = options.prefill_records();
     if wanted == 0 {
         return Ok((groups, 0));
@@ -72,15 +85,21 @@ fn prefill_records(options: &Options, shape: &Shape, groups: Groups) -> Result<(
         let share = (wanted * shape.documents_of(number)).div_ceil(all_shares);
         share.div_ceil(u64::from(records))
     };
-    prefill("prefill", options, &ordered, Workload::Ins, groups, budget)
+    prefill("prefill", options, encoder(&ordered), Workload::Ins, groups, budget)
 }
 
-fn prefill_values(options: &Options, shape: &Shape, groups: Groups) -> Result<Groups> {
+fn prefill_values(
+    options: &Options,
+    shape: &Shape,
+    encoder: impl Fn(&Shape) -> Encoder,
+    groups: Groups,
+) -> Result<Groups> {
     if !options.prefills_values() {
         return Ok(groups);
     }
     let budget = shape.keys().div_ceil(shape.connections);
-    let (groups, _) = prefill("prefill of values", options, shape, Workload::Sval, groups, |_| budget)?;
+    let (groups, _) =
+        prefill("prefill of values", options, encoder(shape), Workload::Sval, groups, |_| budget)?;
     Ok(groups)
 }
 
@@ -88,17 +107,12 @@ fn prefill_values(options: &Options, shape: &Shape, groups: Groups) -> Result<Gr
 fn prefill(
     name: &str,
     options: &Options,
-    shape: &Shape,
+    encoder: Encoder,
     workload: Workload,
     groups: Groups,
     budget: impl Fn(u64) -> u64,
 ) -> Result<(Groups, u64)> {
-    let phase = Phase {
-        mix: Mix::only(workload),
-        templates: Templates::new(shape),
-        measure_from_ns: 0,
-        stop_at_ns: u64::MAX,
-    };
+    let phase = Phase { mix: Mix::only(workload), encoder, measure_from_ns: 0, stop_at_ns: u64::MAX };
     let (groups, tally) = run_phase(name, options, &phase, None, groups, budget)?;
     let failure = tally.first_loss.or(tally.first_error.map(|error| format!("the server answered: {error}")));
     if let Some(failure) = failure {

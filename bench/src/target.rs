@@ -1,15 +1,42 @@
-//! Where the load goes: a `ws://` address taken apart.
+//! Where the load goes: a `ws://` or `redis://` address taken apart.
 
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 
-const PORT_DEFAULT: u16 = 80;
+/// The language that a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// FluxionDB's protocol over WebSocket.
+    WebSocket,
+    /// Redis' protocol.
+    Redis,
+}
+
+impl Scheme {
+    const ALL: [Self; 2] = [Self::WebSocket, Self::Redis];
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::WebSocket => "ws://",
+            Self::Redis => "redis://",
+        }
+    }
+
+    fn port_default(self) -> u16 {
+        match self {
+            Self::WebSocket => 80,
+            Self::Redis => 6379,
+        }
+    }
+}
 
 /// A server's address and the path that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// Name or address; an IPv6 address without its brackets.
     pub host: String,
     /// TCP port.
@@ -52,7 +79,11 @@ impl FromStr for Target {
         if url.starts_with("wss://") {
             bail!("wss:// is not supported: the load generator speaks no TLS");
         }
-        let rest = url.strip_prefix("ws://").context("the address must start with ws://")?;
+        let spoken = |scheme: Scheme| Some((scheme, url.strip_prefix(scheme.prefix())?));
+        let (scheme, rest) = Scheme::ALL
+            .into_iter()
+            .find_map(spoken)
+            .context("the address must start with ws://, or with redis:// to compare")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let path = path.split('#').next().unwrap_or_default();
@@ -62,13 +93,13 @@ impl FromStr for Target {
             path.bytes().all(|byte| byte.is_ascii_graphic()),
             "the address's path must be printable ASCII without spaces"
         );
-        let (host, port) = split_port(authority)?;
+        let (host, port) = split_port(authority, scheme.port_default())?;
         ensure!(!host.is_empty(), "the address has no host");
-        Ok(Self { host: host.to_owned(), port, path })
+        Ok(Self { scheme, host: host.to_owned(), port, path })
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, u16)> {
+fn split_port(authority: &str, port_default: u16) -> Result<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').context("the address's '[' is not closed")?;
@@ -81,14 +112,14 @@ fn split_port(authority: &str) -> Result<(&str, u16)> {
     };
     let port = match port {
         Some(port) => port.parse().with_context(|| format!("'{port}' is not a port"))?,
-        None => PORT_DEFAULT,
+        None => port_default,
     };
     Ok((host, port))
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "ws://{}", self.authority())
+        write!(formatter, "{}{}", self.scheme.prefix(), self.authority())
     }
 }
 
@@ -121,6 +152,13 @@ mod tests {
         ] {
             assert!(url.parse::<Target>().is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn redis_is_another_language() {
+        let target: Target = "redis://localhost".parse().unwrap();
+        assert_eq!((target.scheme, target.port), (Scheme::Redis, 6379));
+        assert_eq!(target.to_string(), "redis://localhost:6379");
     }
 
     #[test]

@@ -1,240 +1,252 @@
-//! A request encoded once, as the frame that goes over the wire, with the places of the digits that change.
+//! A request encoded once, as the pieces that go over the wire, with the places of the digits that change.
 //!
-//! Invariant: every changing part has a fixed width, so that patching never moves a byte and never changes a length.
+//! A frame is its head (header, id, type), its parts, and its tail; each part may have a text in it, whose length
+//! differs. Invariant: digits have a fixed width, so that patching never moves a byte.
 
+use crate::digits::Digits;
 use crate::frame;
 
-/// Digits of a request's id. The id is the first member, so that replies and self-test find it at a fixed place.
+/// Digits of a request's id. The id is the first member, so that replies and the wire server find it at a fixed place.
 pub const ID_DIGITS: usize = 12;
 
 /// Bytes before the id in a request, and in a reply of a server that repeats it first.
 pub const ID_PREFIX: &[u8] = br#"{"id":""#;
 
-const PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number * 2] = b'0' + (number / 10) as u8;
-        pairs[number * 2 + 1] = b'0' + (number % 10) as u8;
-        number += 1;
-    }
-    pairs
-};
-
-/// The place of a decimal number in a frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Digits {
-    at: usize,
-    width: usize,
-}
-
-impl Digits {
-    /// Writes a number with leading zeros; one that needs more digits than there are is a bug of the caller.
-    #[inline]
-    pub fn write(self, frame: &mut [u8], value: u64) {
-        let mut left = value;
-        let mut pairs = frame[self.at..self.at + self.width].rchunks_exact_mut(2);
-        for pair in &mut pairs {
-            let index = (left % 100) as usize * 2;
-            pair.copy_from_slice(&PAIRS[index..index + 2]);
-            left /= 100;
-        }
-        if let [digit] = pairs.into_remainder() {
-            *digit = b'0' + (left % 10) as u8;
-            left /= 10;
-        }
-        assert!(left == 0, "{value} needs more than {} digits", self.width);
-    }
-}
-
-/// Where one record, entry or query names what it is about.
+/// What one record, entry or query is about.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Part {
+pub struct Subject {
     /// The collection's number.
-    pub collection: Option<Digits>,
+    pub collection: u64,
     /// The document's or key's number.
-    pub name: Option<Digits>,
+    pub name: u64,
     /// The record's time.
-    pub timestamp: Option<Digits>,
+    pub timestamp: u64,
 }
 
-/// A whole frame and its changing places.
+/// Bytes with the places of what changes in them.
+#[derive(Clone, Debug, Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    collection: Option<Digits>,
+    name: Option<Digits>,
+    timestamp: Option<Digits>,
+}
+
+impl Piece {
+    #[inline]
+    fn append(&self, out: &mut Vec<u8>, subject: Subject) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes);
+        let bytes = &mut out[start..];
+        if let Some(place) = self.timestamp {
+            place.write(bytes, subject.timestamp);
+        }
+        if let Some(place) = self.name {
+            place.write(bytes, subject.name);
+        }
+        if let Some(place) = self.collection {
+            place.write(bytes, subject.collection);
+        }
+    }
+}
+
+/// A request of one kind.
 #[derive(Clone, Debug)]
 pub struct Template {
-    frame: Vec<u8>,
-    id: Digits,
-    parts: Vec<Part>,
+    /// From the frame's header to the first part; the header is that of a request of the usual length.
+    head: Vec<u8>,
+    header_bytes: usize,
+    before_text: Piece,
+    after_text: Option<Piece>,
+    parts: u32,
+    tail: Vec<u8>,
 }
 
 impl Template {
-    /// The records of an insertion, or the one part of another request.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    /// The number of records of an insertion; 1 of another request.
+    pub fn parts(&self) -> u32 {
+        self.parts
     }
 
-    /// Appends the frame with this id and returns it, for its parts to be patched.
+    /// Begins a frame; returns where, for `finish`.
     #[inline]
-    pub fn append<'out>(&self, out: &'out mut Vec<u8>, id: u64) -> &'out mut [u8] {
+    pub fn begin(&self, out: &mut Vec<u8>, id: u64) -> usize {
         let start = out.len();
-        out.extend_from_slice(&self.frame);
-        let frame = &mut out[start..];
-        self.id.write(frame, id);
-        frame
+        out.extend_from_slice(&self.head);
+        Digits { at: self.header_bytes + ID_PREFIX.len(), width: ID_DIGITS }.write(&mut out[start..], id);
+        start
+    }
+
+    /// Appends a part; all but the first have a comma before them.
+    #[inline]
+    pub fn part(&self, out: &mut Vec<u8>, is_first: bool, subject: Subject, text: &[u8]) {
+        if !is_first {
+            out.push(b',');
+        }
+        self.before_text.append(out, subject);
+        if let Some(after_text) = &self.after_text {
+            out.extend_from_slice(text);
+            after_text.append(out, subject);
+        }
+    }
+
+    /// Ends the frame that began there, and says in its header how long it has become.
+    #[inline]
+    pub fn finish(&self, out: &mut Vec<u8>, start: usize) {
+        out.extend_from_slice(&self.tail);
+        let payload_bytes = out.len() - start - self.header_bytes;
+        frame::set_client_length(out, start, self.header_bytes, payload_bytes);
     }
 }
 
 /// Puts a template together from left to right.
 #[derive(Debug)]
 pub struct TemplateBuilder {
-    payload: Vec<u8>,
-    parts: Vec<Part>,
+    head: Vec<u8>,
+    before_text: Piece,
+    after_text: Option<Piece>,
+    tail: Vec<u8>,
 }
 
 impl TemplateBuilder {
-    /// A request of this type; what follows is its data.
-    pub fn new(request_type: &str) -> Self {
-        let mut payload = ID_PREFIX.to_vec();
-        payload.extend_from_slice(&[b'0'; ID_DIGITS]);
-        payload.extend_from_slice(format!(r#"","type":"{request_type}","data":""#).as_bytes());
-        Self { payload, parts: Vec::new() }
+    /// A request of this type, whose data begins and ends with this.
+    pub fn new(request_type: &str, opening: &str, closing: &str) -> Self {
+        let mut head = ID_PREFIX.to_vec();
+        head.extend_from_slice(&[b'0'; ID_DIGITS]);
+        head.extend_from_slice(format!(r#"","type":"{request_type}","data":"{opening}"#).as_bytes());
+        let tail = format!(r#"{closing}"}}"#).into_bytes();
+        Self { head, before_text: Piece::default(), after_text: None, tail }
     }
 
-    /// Begins the next part.
-    pub fn part(&mut self) -> &mut Self {
-        self.parts.push(Part::default());
-        self
-    }
-
-    /// Adds JSON text to the data, which is itself a string.
-    pub fn text(&mut self, json: &str) -> &mut Self {
+    /// Adds JSON text to the part; the data is itself a string.
+    pub fn json(mut self, json: &str) -> Self {
+        let piece = self.piece();
         for byte in json.bytes() {
             if matches!(byte, b'"' | b'\\') {
-                self.payload.push(b'\\');
+                piece.bytes.push(b'\\');
             }
-            self.payload.push(byte);
+            piece.bytes.push(byte);
         }
         self
     }
 
     /// Adds the digits of the part's collection.
-    pub fn collection(&mut self, width: usize) -> &mut Self {
-        self.current().collection = Some(Digits { at: self.payload.len(), width });
-        self.digits(width)
-    }
-
-    /// Adds the digits of the part's document or key.
-    pub fn name(&mut self, width: usize) -> &mut Self {
-        self.current().name = Some(Digits { at: self.payload.len(), width });
-        self.digits(width)
-    }
-
-    /// Adds the digits of the part's timestamp.
-    pub fn timestamp(&mut self, width: usize) -> &mut Self {
-        self.current().timestamp = Some(Digits { at: self.payload.len(), width });
-        self.digits(width)
-    }
-
-    /// Closes the request and puts the frame's header before it, which moves every place by the same distance.
-    pub fn finish(mut self) -> Template {
-        self.payload.extend_from_slice(br#""}"#);
-        let mut frame = Vec::with_capacity(self.payload.len() + 14);
-        frame::push_client_header(&mut frame, frame::TEXT, self.payload.len());
-        let header_bytes = frame.len();
-        frame.extend_from_slice(&self.payload);
-        for part in &mut self.parts {
-            for digits in [&mut part.collection, &mut part.name, &mut part.timestamp].into_iter().flatten() {
-                digits.at += header_bytes;
-            }
-        }
-        let id = Digits { at: header_bytes + ID_PREFIX.len(), width: ID_DIGITS };
-        Template { frame, id, parts: self.parts }
-    }
-
-    fn digits(&mut self, width: usize) -> &mut Self {
-        self.payload.resize(self.payload.len() + width, b'0');
+    pub fn collection(mut self, width: usize) -> Self {
+        let piece = self.piece();
+        piece.collection = Some(piece.digits(width));
         self
     }
 
-    fn current(&mut self) -> &mut Part {
-        if self.parts.is_empty() {
-            self.parts.push(Part::default());
-        }
-        let last = self.parts.len() - 1;
-        &mut self.parts[last]
+    /// Adds the digits of the part's document or key.
+    pub fn name(mut self, width: usize) -> Self {
+        let piece = self.piece();
+        piece.name = Some(piece.digits(width));
+        self
+    }
+
+    /// Adds the digits of the part's timestamp.
+    pub fn timestamp(mut self, width: usize) -> Self {
+        let piece = self.piece();
+        piece.timestamp = Some(piece.digits(width));
+        self
+    }
+
+    /// Adds the place of the part's text, which comes escaped twice.
+    pub fn text(mut self) -> Self {
+        self.after_text = Some(Piece::default());
+        self
+    }
+
+    /// Ends the template of a request with so many parts, whose texts have this length as a rule.
+    pub fn finish(self, parts: u32, text_bytes: usize) -> Template {
+        let Self { head: request, before_text, after_text, tail } = self;
+        let after = after_text.as_ref().map_or(0, |after| after.bytes.len() + text_bytes);
+        let part_bytes = before_text.bytes.len() + after + 1;
+        let usual_bytes = request.len() + parts as usize * part_bytes + tail.len();
+        let mut head = Vec::new();
+        frame::push_client_header(&mut head, frame::TEXT, usual_bytes);
+        let header_bytes = head.len();
+        head.extend_from_slice(&request);
+        Template { head, header_bytes, before_text, after_text, parts, tail }
+    }
+
+    fn piece(&mut self) -> &mut Piece {
+        self.after_text.as_mut().unwrap_or(&mut self.before_text)
+    }
+}
+
+impl Piece {
+    fn digits(&mut self, width: usize) -> Digits {
+        let at = self.bytes.len();
+        self.bytes.resize(at + width, b'0');
+        Digits { at, width }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::frame::FrameHeader;
 
-    fn two_records() -> Template {
-        let mut builder = TemplateBuilder::new("ins");
-        builder.text("[");
-        for index in 0..2 {
-            builder.part().text(if index == 0 { "" } else { "," });
-            builder.text(r#"{"ts":"#).timestamp(13).text(r#","doc":"doc"#).name(3).text(r#"","col":"col"#);
-            builder.collection(1).text(r#"","data":"x"}"#);
-        }
-        builder.text("]");
-        builder.finish()
+    fn insertion(parts: u32, text_bytes: usize) -> Template {
+        let builder = TemplateBuilder::new("ins", "[", "]").json(r#"{"ts":"#).timestamp(13);
+        let builder = builder.json(r#","doc":"doc"#).name(3).json(r#"","data":""#).text();
+        builder.json(r#"","col":"col"#).collection(1).json(r#""}"#).finish(parts, text_bytes)
     }
 
-    #[test]
-    fn a_patched_frame_is_a_masked_request_with_the_new_numbers() {
-        let template = two_records();
-        let mut out = b"before".to_vec();
-        let frame = template.append(&mut out, 42);
-        for (index, part) in template.parts().iter().enumerate() {
-            part.collection.unwrap().write(frame, 7);
-            part.name.unwrap().write(frame, 19 + index as u64);
-            part.timestamp.unwrap().write(frame, 1_700_000_000_000 + index as u64);
+    fn append(template: &Template, out: &mut Vec<u8>, texts: &[&str]) {
+        let start = template.begin(out, 42);
+        for (index, text) in texts.iter().enumerate() {
+            let index_in_time = index as u64;
+            let (name, timestamp) = (19 + index_in_time, 1_700_000_000_000 + index_in_time);
+            template.part(out, index == 0, Subject { collection: 7, name, timestamp }, text.as_bytes());
         }
-        let frame = &out[6..];
-        assert_eq!(frame.len(), template.frame.len());
+        template.finish(out, start);
+    }
+
+    fn read(frame: &[u8]) -> (Value, Value) {
         let header = FrameHeader::read(frame).unwrap();
         assert!(header.masked && header.fin && header.opcode == frame::TEXT);
         assert_eq!(frame[header.header_bytes - 4..header.header_bytes], [0; 4]);
         let payload = &frame[header.header_bytes..];
         assert_eq!(payload.len() as u64, header.payload_bytes);
-        let request: serde_json::Value = serde_json::from_slice(payload).unwrap();
-        assert_eq!(request["id"], "000000000042");
-        assert_eq!(request["type"], "ins");
-        let records: serde_json::Value = serde_json::from_str(request["data"].as_str().unwrap()).unwrap();
+        let request: Value = serde_json::from_slice(payload).unwrap();
+        let data = serde_json::from_str(request["data"].as_str().unwrap()).unwrap();
+        (request, data)
+    }
+
+    #[test]
+    fn a_frame_is_a_masked_request_with_its_numbers_and_texts() {
+        let mut out = b"before".to_vec();
+        append(&insertion(2, 4), &mut out, &[r#"{\\\"a\\\":1}"#, ""]);
+        let (request, records) = read(&out[6..]);
+        assert_eq!((&request["id"], &request["type"]), (&json!("000000000042"), &json!("ins")));
         assert_eq!(
             records,
-            serde_json::json!([
-                {"ts": 1_700_000_000_000_u64, "doc": "doc019", "col": "col7", "data": "x"},
-                {"ts": 1_700_000_000_001_u64, "doc": "doc020", "col": "col7", "data": "x"},
+            json!([
+                {"ts": 1_700_000_000_000_u64, "doc": "doc019", "data": "{\"a\":1}", "col": "col7"},
+                {"ts": 1_700_000_000_001_u64, "doc": "doc020", "data": "", "col": "col7"},
             ])
         );
     }
 
     #[test]
-    fn patching_one_frame_leaves_the_template_and_other_frames_alone() {
-        let template = two_records();
-        let mut out = Vec::new();
-        template.append(&mut out, 1);
-        let first = out.clone();
-        let second = template.append(&mut out, 2);
-        template.parts()[0].timestamp.unwrap().write(second, 9);
-        assert!(out.starts_with(&first));
-    }
-
-    #[test]
-    fn digits_of_every_width_are_written_whole() {
-        for width in 1..=19 {
-            let mut frame = vec![b'-'; width + 2];
-            let value = 9_876_543_210_123_456_789_u64 % 10_u64.pow(width as u32);
-            Digits { at: 1, width }.write(&mut frame, value);
-            assert_eq!(String::from_utf8(frame).unwrap(), format!("-{value:0width$}-"));
+    fn a_frame_of_another_length_than_usual_has_the_header_that_it_needs() {
+        for usual in [0, 50, 200, 70_000, 200_000] {
+            for actual in [0, 20, 30, 50, 200, 65_300, 65_600, 100_000] {
+                let mut out = b"before".to_vec();
+                append(&insertion(1, usual), &mut out, &[&"x".repeat(actual)]);
+                append(&insertion(1, usual), &mut out, &["y"]);
+                let header = FrameHeader::read(&out[6..]).unwrap();
+                let end = 6 + header.header_bytes + header.payload_bytes as usize;
+                assert_eq!(read(&out[6..end]).1[0]["data"].as_str().unwrap().len(), actual);
+                assert_eq!(read(&out[end..]).1[0]["data"], "y");
+                let mut least = Vec::new();
+                frame::push_client_header(&mut least, frame::TEXT, header.payload_bytes as usize);
+                assert_eq!(header.header_bytes, least.len(), "{usual} {actual}");
+            }
         }
-    }
-
-    #[test]
-    #[should_panic(expected = "more than 2 digits")]
-    fn a_number_that_does_not_fit_is_refused() {
-        Digits { at: 0, width: 2 }.write(&mut [b'0'; 2], 100);
     }
 }

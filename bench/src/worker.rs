@@ -15,10 +15,10 @@ use rustix::io::Errno;
 
 use crate::clock::{Clock, nanoseconds};
 use crate::connection::Connection;
+use crate::language::Encoder;
 use crate::limits::{DRAIN_TIMEOUT, EVENTS_PER_WAIT, OPEN_BURST_MAX, RECEIVE_BYTES, SPIN_WITHIN, WAIT_MAX};
 use crate::loss::Loss;
 use crate::processor::ProcessorTime;
-use crate::requests::Templates;
 use crate::tally::{Counts, LiveCounts, Tally};
 use crate::timeline::Timeline;
 use crate::workload::Mix;
@@ -28,8 +28,8 @@ use crate::workload::Mix;
 pub struct Phase {
     /// Which requests.
     pub mix: Mix,
-    /// Their frames.
-    pub templates: Templates,
+    /// The bytes that they are.
+    pub encoder: Encoder,
     /// When the measured stretch begins, on the phase's clock.
     pub measure_from_ns: u64,
     /// When nothing more is sent.
@@ -187,7 +187,7 @@ impl<'run> Worker<'run> {
                 break;
             }
             let connection = &mut self.connections[self.next_connection];
-            if connection.is_open() && connection.queue(&self.phase.mix, &self.phase.templates, since_ns) {
+            if connection.is_open() && connection.queue(&self.phase.mix, &self.phase.encoder, since_ns) {
                 self.tally.sent_late(now_ns - since_ns);
                 self.tally.silence.sent(now_ns);
                 self.in_flight += 1;
@@ -299,7 +299,7 @@ impl<'run> Worker<'run> {
             return;
         }
         let mut queued = 0;
-        while *budget > 0 && connection.queue(&self.phase.mix, &self.phase.templates, now_ns) {
+        while *budget > 0 && connection.queue(&self.phase.mix, &self.phase.encoder, now_ns) {
             *budget -= 1;
             queued += 1;
         }

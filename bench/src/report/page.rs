@@ -192,7 +192,7 @@ mod tests {
         }
         tally.timeline.finish(replies * 100_000);
         tally.measured_ns = 1_000_000_000;
-        Report::new(&options, &options.url, tally, 0)
+        Report::new(&options, &options.url, tally, 0, 0.0)
     }
 
     #[test]

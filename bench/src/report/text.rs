@@ -53,7 +53,8 @@ impl Report {
     pub(super) fn workload_text(&self) -> String {
         let options = &self.options;
         let (documents, collections) = (options.documents, options.collections);
-        let mut text = format!("{}, {}-byte payloads", options.workload, options.payload_bytes);
+        let mut text =
+            format!("{}, {} texts of {:.0} bytes", options.workload, options.payload, self.payload_bytes);
         if options.workload.has(Workload::Ins) {
             text += &format!(
                 ", {}",

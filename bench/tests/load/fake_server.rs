@@ -52,6 +52,15 @@ pub struct Seen {
     times: BTreeMap<String, i64>,
 }
 
+impl Seen {
+    /// Devices send JSON, and so it must arrive.
+    fn look_at_text(&mut self, text: &str) {
+        if serde_json::from_str::<Value>(text).is_err() {
+            self.faults.push(format!("no JSON: {text}"));
+        }
+    }
+}
+
 pub struct FakeServer {
     pub url: String,
     pub seen: Arc<Mutex<Seen>>,
@@ -212,6 +221,9 @@ impl Peer {
         let mut seen = self.seen.lock().unwrap();
         *seen.requests.entry(kind.to_owned()).or_default() += 1;
         let Some(records) = data.as_array() else {
+            if let Some(value) = data["value"].as_str() {
+                seen.look_at_text(value);
+            }
             if let Some(key) = data["key"].as_str() {
                 *seen.keys.entry(key.to_owned()).or_default() += 1;
             }
@@ -219,6 +231,7 @@ impl Peer {
         };
         for record in records {
             seen.records += 1;
+            seen.look_at_text(record["data"].as_str().unwrap());
             let document = format!("{}/{}", record["col"], record["doc"]);
             let ts = record["ts"].as_i64().unwrap();
             if let Some(before) = seen.times.insert(document.clone(), ts)

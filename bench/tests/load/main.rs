@@ -3,8 +3,10 @@
 // In a test a panic is the report, also outside of the test functions.
 #![allow(clippy::unwrap_used)]
 
+mod fake_redis;
 mod fake_server;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -45,6 +47,7 @@ fn every_record_acknowledged_was_seen_in_order_of_time() {
     assert_eq!(seen.goodbyes, 4);
     assert!(seen.targets.iter().all(|target| target == "/db?api-key=a%20b"), "{:?}", seen.targets);
     assert!(report["records_per_second"].as_f64().unwrap() > 100.0);
+    assert!(report["reply_frame_bytes"].as_f64().unwrap() > 20.0, "{report}");
     assert!(report["megabytes_out_per_second"].as_f64() > report["megabytes_in_per_second"].as_f64());
 }
 
@@ -52,7 +55,8 @@ fn every_record_acknowledged_was_seen_in_order_of_time() {
 fn a_mix_is_sent_by_weight_after_filling_what_it_reads() {
     let server = FakeServer::start(Behaviour::InTurn);
     let mix = "--workload=ins=4,qry=2,qdoc=2,sval=1,gval=1";
-    let (report, content) = load(&server, &[mix, "--documents=10", "--connections=3", "--threads=2"]);
+    let (report, content) =
+        load(&server, &[mix, "--documents=10", "--collections=1", "--connections=3", "--threads=2"]);
     assert!(content, "{report}");
     let seen = server.seen.lock().unwrap();
     assert!(seen.faults.is_empty(), "{:?}", seen.faults);
@@ -178,6 +182,60 @@ fn the_self_test_needs_no_server() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
     assert!(text.contains("target       self-test") && text.contains("trouble      none"), "{text}");
+}
+
+#[test]
+fn every_payload_is_sent_as_it_is() {
+    let path = std::env::temp_dir().join(format!("fluxiondb-bench-payload-{}", std::process::id()));
+    std::fs::write(&path, "{\"a\":\"b \\\"c\\\"\"}\n[1,2]\n").unwrap();
+    for payload in ["sensor", "flight", "tick", path.to_str().unwrap()] {
+        let server = FakeServer::start(Behaviour::InTurn);
+        let mix = ["--workload=ins=1,sval=1", "--records=7", "--connections=2"];
+        let (report, content) = load(&server, &[&["--payload", payload], &mix[..]].concat());
+        assert!(content && report["payload"] == payload, "{report}");
+        let seen = server.seen_at_end(2);
+        assert!(seen.faults.is_empty() && seen.records > 100, "{payload}: {:?}", seen.faults);
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+/// A process that ends with the test.
+struct Serving(std::process::Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is told by what the test finds missing.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_wire_server_answers_with_frames_of_the_given_length() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fluxiondb-bench"));
+    command.args(["wire", "--reply-bytes", "9200"]).stdout(std::process::Stdio::piped());
+    let mut server = Serving(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.strip_prefix("wire server listening on ").unwrap().split(',').next().unwrap();
+    let arguments = ["--url", &format!("ws://{address}"), "--json", "--workload=qdoc", "--prefill=0"];
+    let output = bench(&arguments);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(output.status.success(), "{report}");
+    assert!((report["reply_frame_bytes"].as_f64().unwrap() - 9_200.0).abs() < 100.0, "{report}");
+}
+
+#[test]
+fn redis_gets_commands_and_its_replies_are_counted() {
+    let server = fake_redis::start();
+    let arguments = ["--workload=ins=2,qdoc=1,sval=1,gval=1", "--records=50", "--connections=2"];
+    let output = bench(&[&["--url", &server, "--json", "--prefill=0"], &arguments[..]].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(output.status.success(), "{report}");
+    assert!(number(&report, "records_acknowledged") > 100, "{report}");
+
+    let output = bench(&["--url", &server, "--workload=qry"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no command for qry"));
 }
 
 #[test]
