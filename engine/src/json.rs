@@ -1,63 +1,66 @@
 //! Text as the inside of a JSON string.
 //!
-//! Escapes what JSON demands and nothing else: `"`, `\` and bytes below 0x20; DEL and UTF-8 pass raw. Eight bytes are
-//! looked at a time and clean stretches are copied whole. Works on bytes, so a long text can be cut anywhere between
-//! two input bytes: pieces put together are what one call would have written.
+//! Escapes what JSON demands and nothing else: `"`, `\` and bytes below 0x20; DEL and UTF-8 pass raw. The common case, text
+//! without control characters, is a matter of `vectors`. Works on bytes, so a long text can be cut anywhere between two
+//! input bytes: pieces put together are what one call would have written.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+use crate::vectors::Method;
+
+/// Text is escaped in blocks of so many bytes, so that what is reserved for the worst case is soon used.
+const BLOCK_BYTES: usize = 4096;
+
+/// The most bytes that one escape takes: `\u001f`.
+const ESCAPE_BYTES_MAX: usize = 6;
 
 /// Appends `text` escaped for a JSON string, without quotes.
+#[inline]
 pub fn escape_json(out: &mut Vec<u8>, text: &[u8]) {
-    out.reserve(text.len());
-    escape_some(out, text, usize::MAX);
+    escape_with(Method::best(), out, text);
+}
+
+/// The same with a method that is chosen already.
+#[inline]
+pub(crate) fn escape_with(method: Method, out: &mut Vec<u8>, text: &[u8]) {
+    let consumed = if text.len() <= BLOCK_BYTES { method.put_until_control(out, text) } else { 0 };
+    if consumed < text.len() {
+        escape_rest(method, out, &text[consumed..]);
+    }
+}
+
+/// Escapes a long text, or one that begins with a control character.
+fn escape_rest(method: Method, out: &mut Vec<u8>, text: &[u8]) {
+    let mut consumed = 0;
+    while consumed < text.len() {
+        let block = &text[consumed..text.len().min(consumed + BLOCK_BYTES)];
+        let len = method.put_until_control(out, block);
+        consumed += len;
+        if let Some(&control) = block.get(len) {
+            put_control(out, control);
+            consumed += 1;
+        }
+    }
 }
 
 /// Appends as much of `text` as about `room` bytes take (at most one escape more); returns how much of it was consumed.
-pub(crate) fn escape_some(out: &mut Vec<u8>, text: &[u8], room: usize) -> usize {
+pub(crate) fn escape_some(method: Method, out: &mut Vec<u8>, text: &[u8], room: usize) -> usize {
+    if text.len() <= room / ESCAPE_BYTES_MAX {
+        escape_with(method, out, text);
+        return text.len();
+    }
     let limit = out.len().saturating_add(room);
     let mut consumed = 0;
     while consumed < text.len() && out.len() < limit {
-        let rest = &text[consumed..];
-        let rest = &rest[..rest.len().min(limit - out.len())];
-        let clean = clean_len(rest);
-        out.extend_from_slice(&rest[..clean]);
-        consumed += clean;
-        if let Some(&byte) = rest.get(clean) {
-            escape_byte(out, byte);
-            consumed += 1;
-        }
+        // What surely fits, so that the room left shrinks by a sixth at least.
+        let len = ((limit - out.len()) / ESCAPE_BYTES_MAX).max(1).min(text.len() - consumed);
+        escape_with(method, out, &text[consumed..consumed + len]);
+        consumed += len;
     }
     consumed
 }
 
-/// The number of bytes at the start that need no escape.
-fn clean_len(text: &[u8]) -> usize {
-    let (words, tail) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let marks = special_bytes(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return index * 8 + marks.trailing_zeros() as usize / 8;
-        }
-    }
-    let special = tail.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
-    words.len() * 8 + special.unwrap_or(tail.len())
-}
-
-/// Sets the high bit of each byte to escape. A borrow can mark a byte falsely, but only above a true mark, and only the
-/// lowest mark is used.
-fn special_bytes(word: u64) -> u64 {
-    let quotes = word ^ (ONES * b'"' as u64);
-    let slashes = word ^ (ONES * b'\\' as u64);
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    (below_space | (quotes.wrapping_sub(ONES) & !quotes) | (slashes.wrapping_sub(ONES) & !slashes)) & HIGHS
-}
-
-#[cold]
-fn escape_byte(out: &mut Vec<u8>, byte: u8) {
+fn put_control(out: &mut Vec<u8>, byte: u8) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let short = match byte {
-        b'"' | b'\\' => byte,
         b'\n' => b'n',
         b'\r' => b'r',
         b'\t' => b't',
@@ -75,6 +78,27 @@ fn escape_byte(out: &mut Vec<u8>, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One byte after the other, as the standard has it.
+    fn plainly(text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for &byte in text {
+            match byte {
+                b'"' | b'\\' => out.extend([b'\\', byte]),
+                0..0x20 => put_control(&mut out, byte),
+                _ => out.push(byte),
+            }
+        }
+        out
+    }
+
+    fn assert_escaped(text: &[u8]) {
+        for method in Method::all() {
+            let mut out = b"before".to_vec();
+            escape_with(method, &mut out, text);
+            assert_eq!(out.strip_prefix(b"before"), Some(&*plainly(text)), "{method:?} {text:?}");
+        }
+    }
 
     #[test]
     fn every_byte_at_every_place_comes_back() {
@@ -95,18 +119,74 @@ mod tests {
     }
 
     #[test]
-    fn pieces_together_are_the_whole() {
-        let text = "ab\"\u{1}\n\\é".repeat(50);
-        let mut whole = Vec::new();
-        escape_json(&mut whole, text.as_bytes());
-        for room in 1..40 {
-            let (mut out, mut offset) = (Vec::new(), 0);
-            while offset < text.len() {
-                let before = out.len();
-                offset += escape_some(&mut out, &text.as_bytes()[offset..], room);
-                assert!(out.len() > before && out.len() - before < room + 6);
+    fn all_methods_write_every_byte_at_every_place_alike() {
+        for len in [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 97] {
+            for place in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'x'; len];
+                    text[place] = byte;
+                    assert_escaped(&text);
+                }
             }
-            assert_eq!(out, whole);
+        }
+    }
+
+    #[test]
+    fn all_methods_write_texts_of_every_length_and_alignment_alike() {
+        let mut random = Random::new(1);
+        for specials in [0, 1, 20, 128, 256] {
+            for len in (0..=200).chain([BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 5]) {
+                let mut text: Vec<u8> = (0..len + 64).map(|_| random.byte_of_a_text(specials)).collect();
+                for at in 0..64.min(len) {
+                    assert_escaped(&text[at..at + len]);
+                }
+                // Without control characters too, so that a method sees the whole.
+                text.iter_mut().filter(|byte| **byte < 0x20).for_each(|byte| *byte = b'"');
+                assert_escaped(&text[1..1 + len]);
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_together_are_the_whole() {
+        let texts = ["ab\"\u{1}\n\\é".repeat(50), "x".repeat(300), "{\"a\":\"0123456789\"}".repeat(9)];
+        for (text, method) in texts.iter().flat_map(|text| Method::all().into_iter().map(move |m| (text, m)))
+        {
+            for room in (1..40).chain([100, 2000]) {
+                let (mut out, mut offset) = (Vec::new(), 0);
+                while offset < text.len() {
+                    let before = out.len();
+                    offset += escape_some(method, &mut out, &text.as_bytes()[offset..], room);
+                    let written = out.len() - before;
+                    assert!(written >= room || offset == text.len());
+                    assert!(written < room + ESCAPE_BYTES_MAX);
+                }
+                assert_eq!(out, plainly(text.as_bytes()));
+            }
+        }
+    }
+
+    /// Numbers that are the same in each run.
+    struct Random(u64);
+
+    impl Random {
+        fn new(seed: u64) -> Self {
+            Self(seed)
+        }
+
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (self.0 >> 33) % end
+        }
+
+        /// A byte, of which so many in 256 are such as may be escaped.
+        fn byte_of_a_text(&mut self, specials: u64) -> u8 {
+            const SPECIALS: &[u8] = b"\"\"\"\\\\\n\x00\x1f\x20\x7f\x80\xff";
+            if self.below(256) < specials {
+                SPECIALS[self.below(SPECIALS.len() as u64) as usize]
+            } else {
+                b'a' + self.below(26) as u8
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod error;
 mod feed;
 mod garbage;
 mod index;
+pub mod inside;
 mod json;
 mod limits;
 mod packet;
@@ -25,6 +26,7 @@ mod scan;
 mod shard;
 mod sync;
 mod table;
+mod vectors;
 
 pub use builder::PacketBuilder;
 pub use cursor::Cursor;

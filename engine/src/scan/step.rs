@@ -2,6 +2,7 @@
 
 use crate::json::escape_some;
 use crate::limits::{WORK_MAX, WORK_PER_ITEM};
+use crate::vectors::Method;
 
 /// Whether a reply is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +19,14 @@ pub(crate) struct Step<'o> {
     end: usize,
     /// The work that is left.
     work: usize,
+    method: Method,
 }
 
 impl<'o> Step<'o> {
     pub(crate) fn new(out: &'o mut Vec<u8>, room: usize) -> Self {
         // Without room a cursor would never come to its end.
         let end = out.len().saturating_add(room.max(1));
-        Self { out, end, work: WORK_MAX }
+        Self { out, end, work: WORK_MAX, method: Method::best() }
     }
 
     /// Whether the step must end before it looks at something more.
@@ -53,7 +55,7 @@ impl<'o> Step<'o> {
     /// Writes text escaped, from `offset` on, as far as there is room; returns whether it came to the end.
     pub(crate) fn write_text(&mut self, text: &str, offset: &mut usize) -> bool {
         let room = self.end.saturating_sub(self.out.len());
-        *offset += escape_some(self.out, &text.as_bytes()[*offset..], room);
+        *offset += escape_some(self.method, self.out, &text.as_bytes()[*offset..], room);
         let is_whole = *offset == text.len();
         if is_whole {
             *offset = 0;
