@@ -41,6 +41,11 @@ impl Chunk {
         &self.text[self.span(index)]
     }
 
+    /// The same as bytes, to be written out.
+    pub(crate) fn bytes(&self, index: usize) -> &[u8] {
+        &self.text.as_bytes()[self.span(index)]
+    }
+
     /// The number of records before this time.
     pub(crate) fn count_before(&self, ts: i64) -> usize {
         self.timestamps.partition_point(|&known| known < ts)

@@ -53,6 +53,9 @@ impl Document {
     /// The newest record at or before a time, as chunk and index in it.
     pub(crate) fn newest_through(&self, ts: i64) -> Option<(&Chunk, usize)> {
         let last = self.chunks.last()?;
+        if last.last_ts() <= ts {
+            return Some((last, last.len() - 1));
+        }
         let chunk = if last.first_ts() <= ts {
             last
         } else {

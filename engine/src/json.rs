@@ -10,7 +10,7 @@ use crate::vectors::Method;
 const BLOCK_BYTES: usize = 4096;
 
 /// The most bytes that one escape takes: `\u001f`.
-const ESCAPE_BYTES_MAX: usize = 6;
+pub(crate) const ESCAPE_BYTES_MAX: usize = 6;
 
 /// Appends `text` escaped for a JSON string, without quotes.
 #[inline]

@@ -7,6 +7,7 @@ mod history;
 mod latest;
 mod list;
 mod step;
+mod time_text;
 mod value;
 
 pub(crate) use history::HistoryScan;

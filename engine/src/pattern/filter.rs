@@ -54,10 +54,15 @@ impl<'a> Filter<'a> {
         Self { contains, excludes }
     }
 
+    /// Whether there is no condition at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.contains.is_none() && self.excludes.is_none()
+    }
+
     /// Whether a text passes; none if the work allowed is used up before that is known. Then it goes on from `state`,
     /// which is as new when a text is done.
     pub(crate) fn passes(&self, text: &str, state: &mut FilterSearch, work: &mut usize) -> Option<bool> {
-        if self.contains.is_none() && self.excludes.is_none() {
+        if self.is_empty() {
             return Some(true);
         }
         let passes = self.continue_search(text, state, work)?;

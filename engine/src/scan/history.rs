@@ -1,13 +1,18 @@
 //! The records of one document between two times, from either end.
 //!
 //! State is the half-open range of positions still to be looked at; going forward eats it from the front, in reverse from
-//! the back. A record whose text was cut stays in the range until its end is written.
+//! the back. A record whose text was cut stays in the range until its end is written. Where nothing is searched for,
+//! records that fit whole are written chunk by chunk.
 
 use std::rc::Rc;
 
 use super::step::{Progress, Step};
+use super::time_text::TimeText;
 use crate::chunk::Chunk;
 use crate::pattern::{Filter, FilterSearch};
+
+/// The most that is written around a record's text.
+const RECORD_BYTES_MAX: usize = 64;
 
 /// A record's place, and as the end of a range the place behind it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +80,9 @@ impl HistoryScan {
                 return Progress::More;
             }
             let chunk = &*chunks[position.chunk];
+            if self.cut.is_none() && filter.is_empty() && self.write_run(chunk, position, step) {
+                continue;
+            }
             let data = chunk.data(position.record);
             if self.cut.is_none() {
                 step.look();
@@ -100,6 +108,61 @@ impl HistoryScan {
             self.remaining -= 1;
             self.advance(position);
         }
+    }
+
+    /// Writes the records of this chunk from the next one on, as long as they surely fit; false if not even one does.
+    fn write_run(&mut self, chunk: &Chunk, position: Position, step: &mut Step<'_>) -> bool {
+        let most = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let first = position.record;
+        let written = if self.reverse {
+            let start = if self.next.chunk == position.chunk { self.next.record } else { 0 };
+            self.write_records(chunk, (start..=first).rev().take(most), step)
+        } else {
+            let end = if self.end.chunk == position.chunk { self.end.record } else { chunk.len() };
+            self.write_records(chunk, (first..end).take(most), step)
+        };
+        if written == 0 {
+            return false;
+        }
+        self.is_first = false;
+        self.remaining -= written as u64;
+        if self.reverse {
+            self.end = Position { record: first + 1 - written, ..position };
+        } else {
+            self.next.record += written;
+        }
+        true
+    }
+
+    /// Writes these records as long as they surely fit; returns how many those are.
+    fn write_records(
+        &self,
+        chunk: &Chunk,
+        records: impl Iterator<Item = usize>,
+        step: &mut Step<'_>,
+    ) -> usize {
+        let mut between = TimeText::new(b"\"},{\"ts\":", b",\"data\":\"");
+        let mut written = 0;
+        for index in records {
+            let data = chunk.bytes(index);
+            if !step.fits(data.len() + RECORD_BYTES_MAX) {
+                break;
+            }
+            step.look();
+            if written > 0 {
+                between.put(step.out, chunk.ts(index));
+            } else {
+                step.write(if self.is_first { b"{\"ts\":" } else { b",{\"ts\":" });
+                step.write_number(chunk.ts(index));
+                step.write(b",\"data\":\"");
+            }
+            step.write_whole(data);
+            written += 1;
+        }
+        if written > 0 {
+            step.write(b"\"}");
+        }
+        written
     }
 
     /// The next record to look at, if there is one.

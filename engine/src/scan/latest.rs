@@ -7,10 +7,14 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::step::{Progress, Step};
+use super::time_text::TimeText;
 use crate::chunk::Chunk;
 use crate::document::Document;
 use crate::pattern::{Filter, FilterSearch, Pattern, Search};
 use crate::table::{Named, Pages};
+
+/// The most that is written around a name and a record's text.
+const RECORD_BYTES_MAX: usize = 64;
 
 /// Which part of a record is being written.
 #[derive(Clone, Copy)]
@@ -51,6 +55,7 @@ pub(crate) struct LatestScan {
     name_matches: bool,
     name_search: Search,
     search: FilterSearch,
+    times: TimeText,
 }
 
 impl LatestScan {
@@ -62,6 +67,7 @@ impl LatestScan {
             name_matches: false,
             name_search: Search::default(),
             search: FilterSearch::default(),
+            times: TimeText::new(b"\":{\"ts\":", b",\"data\":\""),
         }
     }
 
@@ -115,6 +121,9 @@ impl LatestScan {
             self.name_matches = true;
         }
         let Some((chunk, index)) = conditions.newest(document) else { return Progress::Done };
+        if self.cut.is_none() && conditions.filter.is_empty() && self.write_whole(name, chunk, index, step) {
+            return Progress::Done;
+        }
         let data = chunk.data(index);
         let (mut part, mut offset) = match self.cut.take() {
             Some(cut) => cut,
@@ -124,8 +133,7 @@ impl LatestScan {
                     Some(false) => return Progress::Done,
                     None => return Progress::More,
                 }
-                step.write(if self.is_first { b"\"" } else { b",\"" });
-                self.is_first = false;
+                self.begin(step);
                 (Part::Name, 0)
             }
         };
@@ -134,9 +142,7 @@ impl LatestScan {
                 self.cut = Some((part, offset));
                 return Progress::More;
             }
-            step.write(b"\":{\"ts\":");
-            step.write_number(chunk.ts(index));
-            step.write(b",\"data\":\"");
+            self.times.put(step.out, chunk.ts(index));
             part = Part::Data;
         }
         if !step.write_text(data, &mut offset) {
@@ -145,5 +151,24 @@ impl LatestScan {
         }
         step.write(b"\"}");
         Progress::Done
+    }
+
+    /// Writes a document and its newest record at once, if they surely fit.
+    fn write_whole(&mut self, name: &str, chunk: &Chunk, index: usize, step: &mut Step<'_>) -> bool {
+        let data = chunk.bytes(index);
+        if !step.fits(name.len() + data.len() + RECORD_BYTES_MAX) {
+            return false;
+        }
+        self.begin(step);
+        step.write_whole(name.as_bytes());
+        self.times.put(step.out, chunk.ts(index));
+        step.write_whole(data);
+        step.write(b"\"}");
+        true
+    }
+
+    fn begin(&mut self, step: &mut Step<'_>) {
+        step.write(if self.is_first { b"\"" } else { b",\"" });
+        self.is_first = false;
     }
 }

@@ -1,6 +1,6 @@
 //! The room that one step has, what it may look at, and text that may be cut between two steps.
 
-use crate::json::escape_some;
+use crate::json::{ESCAPE_BYTES_MAX, escape_some, escape_with};
 use crate::limits::{WORK_MAX, WORK_PER_ITEM};
 use crate::vectors::Method;
 
@@ -34,6 +34,12 @@ impl<'o> Step<'o> {
         self.out.len() >= self.end || self.work == 0
     }
 
+    /// Whether so many bytes of text are sure to fit, however many of them must be escaped.
+    #[inline]
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        self.work > 0 && bytes * ESCAPE_BYTES_MAX <= self.end.saturating_sub(self.out.len())
+    }
+
     /// Counts one thing looked at.
     pub(crate) fn look(&mut self) {
         self.work = self.work.saturating_sub(WORK_PER_ITEM);
@@ -50,6 +56,12 @@ impl<'o> Step<'o> {
 
     pub(crate) fn write_number(&mut self, number: i64) {
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Writes text escaped that fits.
+    #[inline]
+    pub(crate) fn write_whole(&mut self, text: &[u8]) {
+        escape_with(self.method, self.out, text);
     }
 
     /// Writes text escaped, from `offset` on, as far as there is room; returns whether it came to the end.

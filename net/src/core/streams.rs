@@ -16,7 +16,7 @@ use hashbrown::HashMap;
 /// The part of a reply that is still to be written.
 pub enum Rest {
     /// Of a shard's data.
-    Data(Cursor),
+    Data(Box<Cursor>),
     /// Of a list of the core's own.
     List(Listing),
 }

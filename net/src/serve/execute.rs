@@ -57,7 +57,8 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
             let piece = draft.bytes.split_off(draft.payload_start());
             peer.outbox.drop_draft(draft);
             let ticket = replies::begin(peer, None, PIECE_BYTES, false);
-            let stream = core.streams.borrow_mut().open(Rest::Data(cursor), piece, ticket, REPLY_END);
+            let stream =
+                core.streams.borrow_mut().open(Rest::Data(Box::new(cursor)), piece, ticket, REPLY_END);
             core.post(core.index, Message::Continue(stream));
         }
         Executed::Unfinished(work) => {
@@ -148,7 +149,7 @@ fn settle(
         Executed::Whole | Executed::Failed => replies::post(core, ticket, out),
         Executed::Long(cursor) => {
             let suffix = if id.is_some() { REPLY_END } else { b"" };
-            let stream = core.streams.borrow_mut().open(Rest::Data(cursor), out, ticket, suffix);
+            let stream = core.streams.borrow_mut().open(Rest::Data(Box::new(cursor)), out, ticket, suffix);
             streams::advance(core, stream);
         }
         Executed::Unfinished(work) => steps::begin(core, UnfinishedChange { work, ticket, id, deletes }),
