@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::limits::{CHUNK_RECORDS, CHUNK_TEXT_BYTES};
+use crate::vectors::prefetch;
 
 /// Records in ascending order of time.
 #[derive(Clone, Default)]
@@ -44,6 +45,14 @@ impl Chunk {
     /// The same as bytes, to be written out.
     pub(crate) fn bytes(&self, index: usize) -> &[u8] {
         &self.text.as_bytes()[self.span(index)]
+    }
+
+    /// Has the CPU fetch the ends of the columns, where the newest record is and the next one goes.
+    #[inline]
+    pub(crate) fn prefetch_end(&self) {
+        prefetch(self.timestamps.as_ptr().wrapping_add(self.timestamps.len()).wrapping_sub(1));
+        prefetch(self.ends.as_ptr().wrapping_add(self.ends.len()).wrapping_sub(1));
+        prefetch(self.text.as_ptr().wrapping_add(self.text.len()));
     }
 
     /// The number of records before this time.

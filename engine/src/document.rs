@@ -50,6 +50,14 @@ impl Document {
         self.chunks
     }
 
+    /// Has the CPU fetch what the newest record and the next one need.
+    #[inline]
+    pub(crate) fn prefetch_end(&self) {
+        if let Some(last) = self.chunks.last() {
+            last.prefetch_end();
+        }
+    }
+
     /// The newest record at or before a time, as chunk and index in it.
     pub(crate) fn newest_through(&self, ts: i64) -> Option<(&Chunk, usize)> {
         let last = self.chunks.last()?;

@@ -85,3 +85,10 @@ pub(crate) const SEGMENT_TEXT_BYTES: usize = 512 * 1024;
 
 /// Changes in a segment of the feed, for those that have little text: as many as that much text of records in practice.
 pub(crate) const SEGMENT_CHANGES: usize = 8192;
+
+/// Documents that an insertion looks up before it writes to the first: enough to wait for all their memory at once, and so
+/// few that what was fetched is still there.
+pub(crate) const INSERT_AHEAD: usize = 16;
+
+/// Documents that a read has fetched from memory before it comes to them.
+pub(crate) const READ_AHEAD: usize = 8;

@@ -10,6 +10,7 @@ use super::step::{Progress, Step};
 use super::time_text::TimeText;
 use crate::chunk::Chunk;
 use crate::document::Document;
+use crate::limits::READ_AHEAD;
 use crate::pattern::{Filter, FilterSearch, Pattern, Search};
 use crate::table::{Named, Pages};
 
@@ -85,6 +86,9 @@ impl LatestScan {
         while self.slots.start < self.slots.end {
             if step.is_spent() {
                 return Progress::More;
+            }
+            if let Some(soon) = documents.get(self.slots.start + READ_AHEAD) {
+                soon.prefetch_end();
             }
             match documents.get(self.slots.start) {
                 Some(document) => {

@@ -5,23 +5,27 @@
 use std::ops::Range;
 
 use super::state::Shard;
+use crate::collection::Collection;
 use crate::feed::Change;
+use crate::limits::INSERT_AHEAD;
 use crate::request::{Record, RecordKey};
 use crate::table::Named;
 
 impl Shard {
-    /// Records of one collection or document usually come together, so the names looked up last are remembered.
+    /// Records of one collection or document usually come together, so the names looked up last are remembered. Several
+    /// documents are looked up before the first is written to, so that the CPU waits for the memory of all of them at once.
     pub(super) fn insert(&mut self, records: &[Record<&str>]) {
         for run in records.chunk_by(|a, b| a.collection == b.collection) {
             let Self { collections, feed, .. } = self;
             let slot = collections.make(run[0].collection);
             collections.change_at(slot, |collection, _| {
-                for same in run.chunk_by(|a, b| a.document == b.document) {
-                    let document = collection.document_slot(same[0].document);
-                    for record in same {
-                        collection.put(document, record.ts, record.data);
-                        let &Record { collection, document, ts, data } = record;
-                        feed.push(Change::Put { collection, document, ts, data });
+                for part in run.chunks(INSERT_AHEAD) {
+                    let mut slots = [0; INSERT_AHEAD];
+                    find_documents(collection, part, &mut slots);
+                    for (&slot, record) in slots.iter().zip(part) {
+                        let &Record { collection: name, document, ts, data } = record;
+                        collection.put(slot, ts, data);
+                        feed.push(Change::Put { collection: name, document, ts, data });
                     }
                 }
             });
@@ -83,5 +87,20 @@ impl Shard {
         if self.collections.change(collection, |found, _| found.remove_value(key)) == Some(true) {
             self.feed.push(Change::RemoveValue { collection, key });
         }
+    }
+}
+
+/// Finds the slots of the documents of these records, each of which must be put into it.
+fn find_documents(collection: &mut Collection, records: &[Record<&str>], slots: &mut [usize; INSERT_AHEAD]) {
+    let mut last: Option<(&str, usize)> = None;
+    for (slot, record) in slots.iter_mut().zip(records) {
+        *slot = match last {
+            Some((name, known)) if name == record.document => known,
+            _ => collection.document_slot(record.document),
+        };
+        if let Some(document) = collection.documents.get(*slot) {
+            document.prefetch_end();
+        }
+        last = Some((record.document, *slot));
     }
 }
