@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import random
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -35,6 +36,20 @@ def requests():
                     yield json.dumps({"id": "m1", "type": step["send"], "data": data}).encode()
 
 
+def readers():
+    """As fuzz/fuzz_targets/reader.rs takes them: messages, data of messages, and choices."""
+    kinds = ["ins", "qry", "qdoc", "cols", "ddoc", "dcol", "drec", "dmrec", "drrng", "sval", "gval", "gvalues", "gvals",
+             "gkeys", "rval"]
+    for message in requests():
+        yield b"\0" + message
+        message = json.loads(message)
+        if message["type"] in kinds:
+            yield bytes([1, kinds.index(message["type"]), 0]) + message["data"].encode()
+    choices = random.Random(1)
+    for length in range(20, 420, 20):
+        yield b"\2" + choices.randbytes(length)
+
+
 def handshakes():
     upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -54,7 +69,7 @@ def frames():
 
 
 def main():
-    for target, seeds in (("frame", frames()), ("handshake", handshakes()), ("request", requests())):
+    for target, seeds in (("frame", frames()), ("handshake", handshakes()), ("reader", readers()), ("request", requests())):
         folder = f"{ROOT}/fuzz/seeds/{target}"
         os.makedirs(folder, exist_ok=True)
         for number, seed in enumerate(seeds):

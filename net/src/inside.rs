@@ -4,4 +4,5 @@ pub use crate::core::mailbox::Mailbox;
 pub use crate::limits::{HEAD_BYTES_MAX, NAME_BYTES_MAX};
 pub use crate::requests::decode::Decoder;
 pub use crate::requests::kind::{Kind, Target};
+pub use crate::requests::vectors::Vectors;
 pub use crate::wire::{frame, handshake, http};

@@ -31,6 +31,9 @@ pub const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 /// Parser state larger than this is given back after the message that needed it.
 pub const DECODER_NODES_MAX: usize = 256 * 1024;
 
+/// Places of quotes in the data of a message for which memory is kept: those of some thousand records.
+pub const QUOTES_MAX: usize = 128 * 1024;
+
 /// A message longer than this is not parsed in one go: about a millisecond of work.
 pub const LONG_DATA_BYTES: usize = 512 * 1024;
 

@@ -7,10 +7,13 @@
 use crate::limits::{DECODER_NODES_MAX, PADDING_BYTES};
 use crate::requests::envelope::{Envelope, NotARequest, read_envelope};
 use crate::requests::keys::KeyAction;
+use crate::requests::kind::Kind;
 use crate::requests::read;
 use crate::requests::scan::RawText;
 use crate::requests::tame::tame_numbers;
-use crate::requests::unescape::{BadEscape, unescape};
+use crate::requests::unescape::{BadEscape, unescape, unescape_strings};
+use crate::requests::usual::read_usual;
+use crate::requests::vectors::{Quotes, Vectors};
 use crate::requests::wrong::{Said, Wrong};
 use fluxion_engine::Request;
 use simd_json::{Buffers, Node, Tape};
@@ -36,14 +39,22 @@ impl From<BadEscape> for Misread {
     }
 }
 
-/// Parses messages; one a core.
+/// Reads messages; one a core.
 #[derive(Default)]
 pub struct Decoder {
-    /// The text of the data that was read last; short ones only.
-    text: Vec<u8>,
-    /// The text once more, for a second try.
-    second_text: Vec<u8>,
+    vectors: Vectors,
+    texts: Texts,
+    /// The text as the reader of the usual takes it.
+    quotes: Quotes,
     parser: Parser,
+}
+
+#[derive(Default)]
+struct Texts {
+    /// The text of the data that was read last; short ones only.
+    first: Vec<u8>,
+    /// The text once more, for a second try.
+    second: Vec<u8>,
 }
 
 struct Parser {
@@ -58,14 +69,47 @@ impl Default for Parser {
 }
 
 impl Decoder {
+    /// A decoder that uses this form of vector code.
+    pub fn with(vectors: Vectors) -> Decoder {
+        Decoder { vectors, ..Decoder::default() }
+    }
+
+    /// The form of vector code that it uses.
+    pub fn vectors(&self) -> Vectors {
+        self.vectors
+    }
+
     /// Reads the outer part of a message; its data is to be read next.
     pub fn envelope<'m>(&mut self, message: &'m [u8]) -> Result<Envelope<'m>, NotARequest> {
-        self.text.clear();
-        read_envelope(message, &mut self.text)
+        self.texts.first.clear();
+        read_envelope(self.vectors, message, &mut self.texts.first)
     }
 
     /// Reads the data of the message whose outer part was read last, a request to the shards.
     pub fn request(&mut self, message: &[u8], envelope: &Envelope<'_>) -> Result<Request<&str>, Misread> {
+        let Decoder { vectors, texts, quotes, parser } = self;
+        if unescape_strings(*vectors, &texts.first, quotes).is_ok()
+            && let Some(request) = read_usual(envelope.kind, quotes)
+        {
+            return Ok(request);
+        }
+        parser.read_data(*vectors, texts, message, &envelope.data, |nodes| {
+            read::read_request(envelope.kind, nodes)
+        })
+    }
+
+    /// Reads data that is in a buffer of the caller's, if it is written in the usual way.
+    pub fn usual_request(&mut self, kind: Kind, json: &[u8]) -> Option<Request<&str>> {
+        unescape_strings(self.vectors, json, &mut self.quotes).ok()?;
+        read_usual(kind, &self.quotes)
+    }
+
+    /// The same as `request` by the parser alone. Both ways come to the same.
+    pub fn parsed_request(
+        &mut self,
+        message: &[u8],
+        envelope: &Envelope<'_>,
+    ) -> Result<Request<&str>, Misread> {
         self.read(message, &envelope.data, |nodes| read::read_request(envelope.kind, nodes))
     }
 
@@ -76,7 +120,7 @@ impl Decoder {
 
     /// The text of the data itself.
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.text).unwrap_or_default()
+        std::str::from_utf8(&self.texts.first).unwrap_or_default()
     }
 
     /// Reads JSON that is in a buffer of the caller's, which has padding behind `len` bytes.
@@ -95,27 +139,16 @@ impl Decoder {
         data: &RawText,
         read: impl Fn(&[Node<'d>]) -> Said<T>,
     ) -> Result<T, Misread> {
-        let len = self.text.len();
-        let is_long = len == 0;
-        self.text.resize(len + PADDING_BYTES, 0);
-        let mut said = self.parser.read(&mut self.text, len, &read);
-        if said.is_none() {
-            let len = fill(&mut self.second_text, message, data)?;
-            // The text of a long message has not been made yet.
-            if tame_numbers(&mut self.second_text[..len]) || is_long {
-                said = self.parser.read(&mut self.second_text, len, &read);
-            }
-        }
-        said.unwrap_or_else(|| Err(Wrong::NotJson)).map_err(Misread::Wrong)
+        self.parser.read_data(self.vectors, &mut self.texts, message, data, read)
     }
 }
 
 /// Puts the text that `data` means into a buffer once more, with padding behind it.
-fn fill(text: &mut Vec<u8>, message: &[u8], data: &RawText) -> Result<usize, Misread> {
+fn fill(vectors: Vectors, text: &mut Vec<u8>, message: &[u8], data: &RawText) -> Result<usize, Misread> {
     text.clear();
     let raw = &message[data.range.clone()];
     if data.escaped {
-        unescape(raw, text)?;
+        unescape(vectors, raw, text)?;
     } else {
         text.extend_from_slice(raw);
     }
@@ -125,6 +158,30 @@ fn fill(text: &mut Vec<u8>, message: &[u8], data: &RawText) -> Result<usize, Mis
 }
 
 impl Parser {
+    /// Parses the text of the data of a message, and if need be what is left of it with its numbers tamed.
+    fn read_data<'d, T>(
+        &mut self,
+        vectors: Vectors,
+        texts: &'d mut Texts,
+        message: &[u8],
+        data: &RawText,
+        read: impl Fn(&[Node<'d>]) -> Said<T>,
+    ) -> Result<T, Misread> {
+        let Texts { first, second } = texts;
+        let len = first.len();
+        let is_long = len == 0;
+        first.resize(len + PADDING_BYTES, 0);
+        let mut said = self.read(first, len, &read);
+        if said.is_none() {
+            let len = fill(vectors, second, message, data)?;
+            // The text of a long message has not been made yet.
+            if tame_numbers(&mut second[..len]) || is_long {
+                said = self.read(second, len, &read);
+            }
+        }
+        said.unwrap_or_else(|| Err(Wrong::NotJson)).map_err(Misread::Wrong)
+    }
+
     /// Parses `text[..len]` and hands the nodes to `read`; none if it is no JSON.
     fn read<'t, T>(
         &mut self,

@@ -3,8 +3,9 @@
 
 use crate::limits::LONG_DATA_BYTES;
 use crate::requests::kind::Kind;
-use crate::requests::scan::{RawText, Scanner};
-use crate::requests::unescape::unescape;
+use crate::requests::scan::{RawText, Scanner, plain_len};
+use crate::requests::unescape::{unescape, unescape_string};
+use crate::requests::vectors::{Vectors, text_of};
 use std::borrow::Cow;
 
 /// The message is no request: not JSON, not an object, or a member is missing, empty or no text.
@@ -24,10 +25,17 @@ pub struct Envelope<'m> {
 
 /// Reads the outer part of a message, which is UTF-8. Of a short one the text that `data` means is put into `text`, in the
 /// same pass; that of a long one is left to be read in steps.
-pub fn read_envelope<'m>(message: &'m [u8], text: &mut Vec<u8>) -> Result<Envelope<'m>, NotARequest> {
-    let Members { id, kind, data } = read_members(message, text).ok_or(NotARequest)?;
-    let id = meaning(message, &id.ok_or(NotARequest)?).ok_or(NotARequest)?;
-    let kind = meaning(message, &kind.ok_or(NotARequest)?).ok_or(NotARequest)?;
+pub fn read_envelope<'m>(
+    vectors: Vectors,
+    message: &'m [u8],
+    text: &mut Vec<u8>,
+) -> Result<Envelope<'m>, NotARequest> {
+    if let Some(envelope) = read_usual(vectors, message, text) {
+        return Ok(envelope);
+    }
+    let Members { id, kind, data } = read_members(vectors, message, text).ok_or(NotARequest)?;
+    let id = meaning(vectors, message, &id.ok_or(NotARequest)?).ok_or(NotARequest)?;
+    let kind = meaning(vectors, message, &kind.ok_or(NotARequest)?).ok_or(NotARequest)?;
     let data = data.filter(|data| !data.range.is_empty()).ok_or(NotARequest)?;
     if id.is_empty() || kind.is_empty() {
         return Err(NotARequest);
@@ -38,6 +46,45 @@ pub fn read_envelope<'m>(message: &'m [u8], text: &mut Vec<u8>) -> Result<Envelo
         Cow::Owned(id) => String::from_utf8(id).map(Cow::Owned).map_err(|_| NotARequest)?,
     };
     Ok(Envelope { id, kind, data })
+}
+
+/// Reads a message as nearly every client writes it: the three members, each once, with nothing between them; none if it
+/// is another, or a long one.
+fn read_usual<'m>(vectors: Vectors, message: &'m [u8], text: &mut Vec<u8>) -> Option<Envelope<'m>> {
+    if message.len() > LONG_DATA_BYTES {
+        return None;
+    }
+    let (mut id, mut kind, mut data) = (None, None, None);
+    let mut rest = message.strip_prefix(b"{")?;
+    loop {
+        let (member, name_len) = usual_member(rest)?;
+        rest = rest[name_len..].strip_prefix(b"\"")?;
+        let len = if let Member::Data = member {
+            text.clear();
+            unescape_string(vectors, rest, text).ok()?
+        } else {
+            plain_len(rest)
+        };
+        let (value, behind) = rest.split_at(len);
+        let is_new = match member {
+            Member::Id => id.replace(value).is_none(),
+            Member::Kind => kind.replace(value).is_none(),
+            _ => data.replace(message.len() - rest.len()..message.len() - behind.len()).is_none(),
+        };
+        rest = behind.strip_prefix(b"\"")?;
+        match rest {
+            b"}" if is_new => break,
+            [b',', more @ ..] if is_new => rest = more,
+            _ => return None,
+        }
+    }
+    let (id, kind, range) = (id?, kind?, data?);
+    if id.is_empty() || kind.is_empty() || range.is_empty() {
+        return None;
+    }
+    let id = Cow::Borrowed(text_of(id)?);
+    let escaped = text.len() < range.len();
+    Some(Envelope { id, kind: Kind::from_name(kind), data: RawText { range, escaped } })
 }
 
 /// The members that count, where they are texts.
@@ -66,14 +113,18 @@ fn member(name: &[u8]) -> Member {
 }
 
 /// A member as nearly every client writes it, and the length of its name and what is around it.
+#[inline]
 fn usual_member(rest: &[u8]) -> Option<(Member, usize)> {
-    let names: [(&[u8], Member); 3] =
-        [(br#""id":"#, Member::Id), (br#""type":"#, Member::Kind), (br#""data":"#, Member::Data)];
-    names.into_iter().find(|(name, _)| rest.starts_with(name)).map(|(name, member)| (member, name.len()))
+    match rest {
+        [b'"', b'i', b'd', b'"', b':', ..] => Some((Member::Id, 5)),
+        [b'"', b't', b'y', b'p', b'e', b'"', b':', ..] => Some((Member::Kind, 7)),
+        [b'"', b'd', b'a', b't', b'a', b'"', b':', ..] => Some((Member::Data, 7)),
+        _ => None,
+    }
 }
 
 /// Finds the members; none if the message is no object.
-fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
+fn read_members(vectors: Vectors, message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
     let mut members = Members::default();
     // Made in the pass that finds it, but only the first time: a member that is given again and again would else be made
     // as often.
@@ -91,7 +142,7 @@ fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
             }
             None => {
                 let name = scanner.member_name().ok()?;
-                member(&meaning(message, &name)?)
+                member(&meaning(vectors, message, &name)?)
             }
         };
         let is_text = scanner.peek() == Some(b'"');
@@ -100,7 +151,7 @@ fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
             Member::Kind => members.kind = read_text(&mut scanner, is_text)?,
             Member::Data if is_text && is_short && members.data.is_none() => {
                 text.clear();
-                members.data = Some(scanner.string_into(text).ok()?);
+                members.data = Some(scanner.string_into(vectors, text).ok()?);
                 is_made = true;
             }
             Member::Data => {
@@ -120,7 +171,7 @@ fn read_members(message: &[u8], text: &mut Vec<u8>) -> Option<Members> {
     }
     if let Some(data) = members.data.as_ref().filter(|_| is_short && !is_made) {
         text.clear();
-        unescape(&message[data.range.clone()], text).ok()?;
+        unescape(vectors, &message[data.range.clone()], text).ok()?;
     }
     scanner.is_at_end().then_some(members)
 }
@@ -133,13 +184,13 @@ fn read_text(scanner: &mut Scanner<'_>, is_text: bool) -> Option<Option<RawText>
 }
 
 /// The bytes that a text means; none if it has a bad escape.
-fn meaning<'m>(message: &'m [u8], raw: &RawText) -> Option<Cow<'m, [u8]>> {
+fn meaning<'m>(vectors: Vectors, message: &'m [u8], raw: &RawText) -> Option<Cow<'m, [u8]>> {
     let bytes = &message[raw.range.clone()];
     if !raw.escaped {
         return Some(Cow::Borrowed(bytes));
     }
     let mut out = Vec::new();
-    unescape(bytes, &mut out).ok()?;
+    unescape(vectors, bytes, &mut out).ok()?;
     Some(Cow::Owned(out))
 }
 
@@ -149,7 +200,7 @@ mod tests {
 
     fn read(message: &str) -> Result<(Envelope<'_>, String), NotARequest> {
         let mut text = b"left over".to_vec();
-        read_envelope(message.as_bytes(), &mut text)
+        read_envelope(Vectors::default(), message.as_bytes(), &mut text)
             .map(|envelope| (envelope, String::from_utf8(text).unwrap()))
     }
 

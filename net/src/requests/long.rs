@@ -12,6 +12,7 @@ use crate::requests::read;
 use crate::requests::scan::{RawText, Scanner};
 use crate::requests::tame::tame_numbers;
 use crate::requests::unescape::{unescape, unescape_some};
+use crate::requests::vectors::Vectors;
 use crate::requests::wrong::{Said, Wrong};
 use fluxion_engine::{Packet, PacketBuilder, Request};
 use simd_json::{Node, StaticNode};
@@ -63,7 +64,8 @@ impl LongRecords {
     /// Takes one step.
     pub fn step(&mut self, decoder: &mut Decoder) -> Result<LongStep, Misread> {
         if !self.raw.is_empty() {
-            self.unescaped += unescape_some(&self.raw[self.unescaped..], LONG_STEP_BYTES, &mut self.text)?;
+            let raw = &self.raw[self.unescaped..];
+            self.unescaped += unescape_some(decoder.vectors(), raw, LONG_STEP_BYTES, &mut self.text)?;
             if self.unescaped == self.raw.len() {
                 self.raw = Vec::new();
             }
@@ -144,6 +146,12 @@ impl LongRecords {
         let LongRecords { kind, text, count, parts, shard_of, .. } = self;
         (text[start], text[end]) = (b'[', b']');
         let len = end + 1 - start;
+        if len <= 2 * LONG_STEP_BYTES
+            && let Some(request) = decoder.usual_request(*kind, &text[start..=end])
+        {
+            *count += push_all(&request, parts, *shard_of);
+            return Ok(());
+        }
         tame_numbers(&mut text[start..=end]);
         let mut read = |nodes: &[Node<'_>]| read_nodes(*kind, nodes, *count, parts, *shard_of);
         *count += if len <= 2 * LONG_STEP_BYTES {
@@ -152,12 +160,36 @@ impl LongRecords {
         } else {
             // One record that is itself long.
             let mut texts = Vec::new();
-            let object = long_object(&text[start + 1..end], &mut texts)?;
+            let object = long_object(decoder.vectors(), &text[start + 1..end], &mut texts)?;
             let mut nodes = vec![Node::Array { len: 1, count: object.len() }];
             nodes.extend(object.nodes(&texts)?);
             read(&nodes)?
         };
         Ok(())
+    }
+}
+
+/// Puts each record of a list into the packet of its shard; gives how many there are.
+fn push_all(
+    request: &Request<&str>,
+    parts: &mut [PacketBuilder],
+    shard_of: fn(&str, usize) -> usize,
+) -> usize {
+    let shard_count = parts.len();
+    match request {
+        Request::Insert(records) => {
+            for record in records {
+                parts[shard_of(record.collection, shard_count)].push_record(record);
+            }
+            records.len()
+        }
+        Request::DeleteRecords(keys) => {
+            for key in keys {
+                parts[shard_of(key.collection, shard_count)].push_key(key);
+            }
+            keys.len()
+        }
+        _ => 0,
     }
 }
 
@@ -187,9 +219,9 @@ pub fn read_long_object<'t>(
     data: &RawText,
     texts: &'t mut Vec<u8>,
 ) -> Result<Request<&'t str>, Misread> {
-    let mut text = Vec::new();
-    unescape(&message[data.range.clone()], &mut text)?;
-    let object = long_object(&text, texts).map_err(Misread::Wrong)?;
+    let (vectors, mut text) = (Vectors::default(), Vec::new());
+    unescape(vectors, &message[data.range.clone()], &mut text)?;
+    let object = long_object(vectors, &text, texts).map_err(Misread::Wrong)?;
     drop(text);
     let nodes = object.nodes(texts).map_err(Misread::Wrong)?;
     read::read_request(kind, &nodes).map_err(Misread::Wrong)
@@ -231,7 +263,7 @@ impl LongObject {
 }
 
 /// Finds the known members of the object that `text` is.
-fn long_object(text: &[u8], texts: &mut Vec<u8>) -> Said<LongObject> {
+fn long_object(vectors: Vectors, text: &[u8], texts: &mut Vec<u8>) -> Said<LongObject> {
     let not_json = |_| Wrong::NotJson;
     let mut scanner = Scanner::new(text);
     if !scanner.take(b'{') {
@@ -241,10 +273,10 @@ fn long_object(text: &[u8], texts: &mut Vec<u8>) -> Said<LongObject> {
     let mut members = Vec::new();
     while !scanner.take(b'}') {
         let name = scanner.member_name().map_err(not_json)?;
-        let known = known_member(text, &name)?;
+        let known = known_member(vectors, text, &name)?;
         let first = scanner.peek();
         let value = match (known, first) {
-            (Some(_), Some(b'"')) => Value::Text(read_string(text, &mut scanner, texts)?),
+            (Some(_), Some(b'"')) => Value::Text(read_string(vectors, text, &mut scanner, texts)?),
             (_, Some(b'{')) => scanner.value().map(|_| Value::Object).map_err(not_json)?,
             (_, Some(b'[')) => scanner.value().map(|_| Value::Array).map_err(not_json)?,
             _ => Value::Plain(plain(&text[scanner.value().map_err(not_json)?])),
@@ -263,17 +295,22 @@ fn long_object(text: &[u8], texts: &mut Vec<u8>) -> Said<LongObject> {
     if scanner.is_at_end() { Ok(LongObject(members)) } else { Err(Wrong::NotJson) }
 }
 
-fn known_member(text: &[u8], name: &RawText) -> Said<Option<Field>> {
+fn known_member(vectors: Vectors, text: &[u8], name: &RawText) -> Said<Option<Field>> {
     let mut meant = Vec::new();
-    unescape(&text[name.range.clone()], &mut meant).map_err(|_| Wrong::NotJson)?;
+    unescape(vectors, &text[name.range.clone()], &mut meant).map_err(|_| Wrong::NotJson)?;
     Ok(std::str::from_utf8(&meant).ok().and_then(field))
 }
 
-fn read_string(text: &[u8], scanner: &mut Scanner<'_>, texts: &mut Vec<u8>) -> Said<Range<usize>> {
+fn read_string(
+    vectors: Vectors,
+    text: &[u8],
+    scanner: &mut Scanner<'_>,
+    texts: &mut Vec<u8>,
+) -> Said<Range<usize>> {
     let raw = scanner.string().map_err(|_| Wrong::NotJson)?;
     let start = texts.len();
     if raw.escaped {
-        unescape(&text[raw.range], texts).map_err(|_| Wrong::NotJson)?;
+        unescape(vectors, &text[raw.range], texts).map_err(|_| Wrong::NotJson)?;
     } else {
         texts.extend_from_slice(&text[raw.range]);
     }

@@ -25,7 +25,7 @@ fn read_long(kind: Kind, raw: &str) -> Result<Vec<(usize, String)>, Misread> {
 /// The same of data read in one go.
 fn read_short(kind: Kind, raw: &str) -> Result<Vec<(usize, String)>, Misread> {
     let mut text = Vec::new();
-    unescape(raw.as_bytes(), &mut text)?;
+    unescape(Vectors::default(), raw.as_bytes(), &mut text)?;
     let mut decoder = Decoder::default();
     let len = text.len();
     text.resize(len + PADDING_BYTES, 0);

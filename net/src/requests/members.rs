@@ -9,37 +9,77 @@ use simd_json::{Node, StaticNode};
 /// Stands for numbers that no float holds (see `tame`).
 pub const BEYOND: f64 = 1e308;
 
-/// The members of one object.
-pub struct Members<'n, 'a>([Option<&'n Node<'a>>; FIELD_COUNT]);
+/// The value of a member.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// A text.
+    Text(&'a str),
+    /// An integer.
+    Integer(i64),
+    /// A truth value.
+    Flag(bool),
+    /// A number of another kind.
+    Number(StaticNode),
+    /// An object, which no request has.
+    Object,
+    /// An array, likewise.
+    Array,
+}
 
-impl<'n, 'a> Members<'n, 'a> {
+impl<'a> Value<'a> {
+    /// The value that a node is; none for `null`.
+    fn of(node: &Node<'a>) -> Option<Value<'a>> {
+        Some(match node {
+            Node::String(text) => Value::Text(text),
+            Node::Object { .. } => Value::Object,
+            Node::Array { .. } => Value::Array,
+            Node::Static(StaticNode::Null) => return None,
+            Node::Static(StaticNode::Bool(flag)) => Value::Flag(*flag),
+            Node::Static(StaticNode::I64(number)) => Value::Integer(*number),
+            Node::Static(number) => Value::Number(*number),
+        })
+    }
+}
+
+/// The members of one object; one that is `null` is as if absent.
+#[derive(Default)]
+pub struct Members<'a>([Option<Value<'a>>; FIELD_COUNT]);
+
+impl<'a> Members<'a> {
     /// Reads the object that begins at `nodes[0]`.
-    pub fn read(nodes: &'n [Node<'a>]) -> Option<Self> {
+    pub fn read(nodes: &[Node<'a>]) -> Option<Self> {
         let Some(Node::Object { len, .. }) = nodes.first() else { return None };
-        let mut members = [None; FIELD_COUNT];
+        let mut members = Members::default();
         let mut at = 1;
         for _ in 0..*len {
             let (Some(Node::String(name)), Some(value)) = (nodes.get(at), nodes.get(at + 1)) else {
                 return None;
             };
             if let Some(field) = field(name) {
-                members[field as usize] = Some(value);
+                members.set(field, Value::of(value));
             }
             at += 1 + size(value);
         }
-        Some(Members(members))
+        Some(members)
     }
 
-    /// A member's value; `null` is as if absent.
-    pub fn get(&self, field: Field) -> Option<&'n Node<'a>> {
-        self.0[field as usize].filter(|node| !matches!(node, Node::Static(StaticNode::Null)))
+    /// Gives a member this value instead of what it has.
+    #[inline]
+    pub fn set(&mut self, field: Field, value: Option<Value<'a>>) {
+        self.0[field as usize] = value;
+    }
+
+    /// A member's value.
+    #[inline]
+    pub fn get(&self, field: Field) -> Option<&Value<'a>> {
+        self.0[field as usize].as_ref()
     }
 
     /// A text, if it is there.
     pub fn text(&self, field: Field) -> Said<Option<&'a str>> {
         match self.get(field) {
             None => Ok(None),
-            Some(Node::String(text)) => Ok(Some(text)),
+            Some(Value::Text(text)) => Ok(Some(text)),
             Some(other) => Err(Wrong::NotAText(field, describe(other))),
         }
     }
@@ -83,7 +123,7 @@ impl<'n, 'a> Members<'n, 'a> {
 
     /// A 64-bit integer, if it is there.
     pub fn integer(&self, field: Field) -> Said<Option<i64>> {
-        let read = |node| integer(node).ok_or_else(|| Wrong::NotAnInteger(field, describe(node)));
+        let read = |value| integer(value).ok_or_else(|| Wrong::NotAnInteger(field, describe(value)));
         self.get(field).map(read).transpose()
     }
 
@@ -96,11 +136,11 @@ impl<'n, 'a> Members<'n, 'a> {
     pub fn flag(&self, field: Field) -> Said<bool> {
         match self.get(field) {
             None => Ok(false),
-            Some(Node::Static(StaticNode::Bool(flag))) => Ok(*flag),
-            Some(node) => match integer(node) {
+            Some(Value::Flag(flag)) => Ok(*flag),
+            Some(value) => match integer(value) {
                 Some(0) => Ok(false),
                 Some(1) => Ok(true),
-                _ => Err(Wrong::NotAFlag(field, describe(node))),
+                _ => Err(Wrong::NotAFlag(field, describe(value))),
             },
         }
     }
@@ -123,13 +163,15 @@ fn not_empty(text: Option<&str>, field: Field) -> Said<&str> {
 }
 
 /// A value as an error shows it.
-fn describe(node: &Node<'_>) -> String {
-    match node {
-        Node::String(text) => format!("the text \"{}\"", shorten(text)),
-        Node::Object { .. } => "an object".into(),
-        Node::Array { .. } => "an array".into(),
-        Node::Static(StaticNode::F64(number)) if number.abs() >= BEYOND => "a number far beyond that".into(),
-        Node::Static(value) => value.to_string(),
+fn describe(value: &Value<'_>) -> String {
+    match value {
+        Value::Text(text) => format!("the text \"{}\"", shorten(text)),
+        Value::Object => "an object".into(),
+        Value::Array => "an array".into(),
+        Value::Flag(flag) => flag.to_string(),
+        Value::Integer(number) => number.to_string(),
+        Value::Number(StaticNode::F64(number)) if number.abs() >= BEYOND => "a number far beyond that".into(),
+        Value::Number(number) => number.to_string(),
     }
 }
 
@@ -140,12 +182,12 @@ fn shorten(text: &str) -> &str {
 }
 
 /// A 64-bit integer: a number or a text that is one, cut off towards zero.
-fn integer(node: &Node<'_>) -> Option<i64> {
-    match node {
-        Node::Static(StaticNode::I64(number)) => Some(*number),
-        Node::Static(StaticNode::U64(number)) => i64::try_from(*number).ok(),
-        Node::Static(StaticNode::F64(number)) => whole(*number),
-        Node::String(text) => whole_of_text(text),
+fn integer(value: &Value<'_>) -> Option<i64> {
+    match value {
+        Value::Integer(number) => Some(*number),
+        Value::Number(StaticNode::U64(number)) => i64::try_from(*number).ok(),
+        Value::Number(StaticNode::F64(number)) => whole(*number),
+        Value::Text(text) => whole_of_text(text),
         _ => None,
     }
 }

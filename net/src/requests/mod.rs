@@ -9,8 +9,12 @@ pub mod kind;
 pub mod long;
 pub mod members;
 pub mod read;
+#[cfg(test)]
+mod samples;
 pub mod scan;
 pub mod scope;
 pub mod tame;
 pub mod unescape;
+pub mod usual;
+pub mod vectors;
 pub mod wrong;

@@ -42,7 +42,8 @@ pub fn read_request<'a>(kind: Kind, nodes: &[Node<'a>]) -> Said<Request<&'a str>
     }
 }
 
-fn read_object<'a>(kind: Kind, members: &Members<'_, 'a>) -> Said<Request<&'a str>> {
+/// Reads the data of those kinds of request that are given an object.
+pub fn read_object<'a>(kind: Kind, members: &Members<'a>) -> Said<Request<&'a str>> {
     Ok(match kind {
         Kind::Latest => Request::Latest {
             collection: members.collection()?,
@@ -88,7 +89,7 @@ fn read_object<'a>(kind: Kind, members: &Members<'_, 'a>) -> Said<Request<&'a st
     })
 }
 
-fn read_history<'a>(members: &Members<'_, 'a>) -> Said<Request<&'a str>> {
+fn read_history<'a>(members: &Members<'a>) -> Said<Request<&'a str>> {
     let (collection, document) = (members.collection()?, members.document()?);
     let from = members.integer(Field::From)?;
     let to = members.required_integer(Field::To)?;
@@ -118,10 +119,10 @@ fn list_len(nodes: &[Node<'_>]) -> usize {
 }
 
 /// Reads each object of an array; an error names the index of the one that is wrong, the first having `first_index`.
-fn read_each<'n, 'a>(
-    nodes: &'n [Node<'a>],
+fn read_each<'a>(
+    nodes: &[Node<'a>],
     first_index: usize,
-    mut read: impl FnMut(&Members<'n, 'a>) -> Said<()>,
+    mut read: impl FnMut(&Members<'a>) -> Said<()>,
 ) -> Said<usize> {
     let Some(Node::Array { len, .. }) = nodes.first() else {
         return Err(Wrong::NotAList);
@@ -164,7 +165,7 @@ pub fn read_record_keys<'a>(
     })
 }
 
-fn read_record_key<'a>(members: &Members<'_, 'a>) -> Said<RecordKey<&'a str>> {
+fn read_record_key<'a>(members: &Members<'a>) -> Said<RecordKey<&'a str>> {
     Ok(RecordKey {
         collection: members.collection()?,
         document: members.document()?,

@@ -5,6 +5,7 @@
 
 use crate::limits::DEPTH_MAX;
 use crate::requests::unescape::unescape_string;
+use crate::requests::vectors::Vectors;
 use std::ops::Range;
 
 /// The text is not JSON, or is nested deeper than `DEPTH_MAX`.
@@ -101,10 +102,10 @@ impl<'t> Scanner<'t> {
     }
 
     /// Takes a string, and appends the text that it means.
-    pub fn string_into(&mut self, text: &mut Vec<u8>) -> Scanned<RawText> {
+    pub fn string_into(&mut self, vectors: Vectors, text: &mut Vec<u8>) -> Scanned<RawText> {
         self.expect(b'"')?;
         let (start, before) = (self.at, text.len());
-        let len = unescape_string(&self.text[start..], text).map_err(|_| NotJson)?;
+        let len = unescape_string(vectors, &self.text[start..], text).map_err(|_| NotJson)?;
         self.at = start + len + 1;
         Ok(RawText { range: start..start + len, escaped: text.len() - before < len })
     }

@@ -1,5 +1,7 @@
-//! The inside of a JSON string, as it stands in a message, to the text that it means.
+//! The inside of a JSON string, as it stands in a message, to the text that it means. Escapes that come often are for
+//! `vectors`; this does the others, one at a time.
 
+use crate::requests::vectors::{Quotes, Stop, Vectors};
 use std::fmt;
 
 /// An escape that JSON doesn't know, or half of a surrogate pair.
@@ -12,112 +14,74 @@ impl fmt::Display for BadEscape {
     }
 }
 
-/// Bytes that are copied at a time, also when fewer count.
-const WORD_BYTES: usize = 8;
-
 /// Appends the text that `raw` means.
-pub fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
-    unescape_some(raw, usize::MAX, out).map(drop)
+pub fn unescape(vectors: Vectors, raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
+    unescape_some(vectors, raw, usize::MAX, out).map(drop)
 }
 
 /// Appends the text that about the first `count` bytes of `raw` mean; says how many it were, at the least `count`, or
 /// all. A pair of escapes is not cut.
-pub fn unescape_some(raw: &[u8], count: usize, out: &mut Vec<u8>) -> Result<usize, BadEscape> {
-    let room = raw.len().min(count.saturating_add(16));
-    append(out, room, |text, to| {
-        let (mut from, mut to) = (0, to);
-        let end = raw.len().min(count.saturating_add(WORD_BYTES));
-        while from < raw.len() && from < count {
-            let plain = copy_plain(&raw[from..end], &mut text[to..], is_backslash);
-            (from, to) = (from + plain, to + plain);
-            if raw.get(from) == Some(&b'\\') {
-                let (taken, made) = escape(&raw[from..], &mut text[to..])?;
-                (from, to) = (from + taken, to + made);
-            }
+pub fn unescape_some(
+    vectors: Vectors,
+    raw: &[u8],
+    count: usize,
+    out: &mut Vec<u8>,
+) -> Result<usize, BadEscape> {
+    let end = raw.len().min(count);
+    let mut from = 0;
+    while from < end {
+        let (taken, stop) = vectors.unescape(&raw[from..end], out);
+        from += taken;
+        if stop == Stop::Escape {
+            from += escapes(&raw[from..], end - from, out)?;
         }
-        Ok((from, to))
-    })
+    }
+    Ok(from)
 }
 
 /// Appends the text that the string means that begins at the start of `rest`, behind its quote; says where its closing
 /// quote is. A string without one, or with a control character in it, is as bad as one with a bad escape.
-pub fn unescape_string(rest: &[u8], out: &mut Vec<u8>) -> Result<usize, BadEscape> {
-    append(out, rest.len(), |text, to| {
-        let (mut from, mut to) = (0, to);
-        loop {
-            let plain = copy_plain(&rest[from..], &mut text[to..], is_special);
-            (from, to) = (from + plain, to + plain);
-            match rest.get(from) {
-                Some(b'\\') => {
-                    let (taken, made) = escape(&rest[from..], &mut text[to..])?;
-                    (from, to) = (from + taken, to + made);
-                }
-                Some(b'"') => return Ok((from, to)),
-                Some(0x20..) => {}
-                _ => return Err(BadEscape),
-            }
+pub fn unescape_string(vectors: Vectors, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, BadEscape> {
+    let mut from = 0;
+    loop {
+        let (taken, stop) = vectors.unescape_string(&rest[from..], out);
+        from += taken;
+        match stop {
+            Stop::Quote => return Ok(from),
+            Stop::Escape => from += escapes(&rest[from..], usize::MAX, out)?,
+            Stop::Control | Stop::End => return Err(BadEscape),
         }
-    })
+    }
 }
 
-/// Has `write` append at most `room` bytes; it is given the buffer, which is longer than that, and where to write, and
-/// gives back how far it has read and written.
-fn append(
-    out: &mut Vec<u8>,
-    room: usize,
-    write: impl FnOnce(&mut [u8], usize) -> Result<(usize, usize), BadEscape>,
-) -> Result<usize, BadEscape> {
-    let start = out.len();
-    // A text is never longer than what means it.
-    out.resize(start + room + WORD_BYTES, 0);
-    let (from, to) = write(out, start)?;
-    out.truncate(to);
+/// Puts `raw` into `quotes`, with all its strings as the texts that they mean. What has escapes outside of strings is not
+/// told from others; a control character is as bad as a bad escape.
+pub fn unescape_strings(vectors: Vectors, raw: &[u8], quotes: &mut Quotes) -> Result<(), BadEscape> {
+    quotes.clear();
+    let mut from = 0;
+    loop {
+        let (taken, stop) = vectors.unescape_strings(&raw[from..], quotes);
+        from += taken;
+        match stop {
+            Stop::End => return Ok(()),
+            Stop::Escape => from += escapes(&raw[from..], usize::MAX, quotes.others())?,
+            Stop::Control | Stop::Quote => return Err(BadEscape),
+        }
+    }
+}
+
+/// Reads the escapes at the start of `raw`, as many as begin there within `count` bytes; says how many bytes they took.
+fn escapes(raw: &[u8], count: usize, out: &mut Vec<u8>) -> Result<usize, BadEscape> {
+    let mut from = 0;
+    while from < count && raw.get(from) == Some(&b'\\') {
+        from += escape(&raw[from..], out)?;
+    }
     Ok(from)
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// Marks each backslash in a word; a borrow can mark a byte falsely, but only above a true mark.
-fn is_backslash(word: u64) -> u64 {
-    let slashes = word ^ (ONES * u64::from(b'\\'));
-    slashes.wrapping_sub(ONES) & !slashes
-}
-
-/// Marks quotes and control characters too.
-fn is_special(word: u64) -> u64 {
-    let quotes = word ^ (ONES * u64::from(b'"'));
-    is_backslash(word) | (quotes.wrapping_sub(ONES) & !quotes) | (word.wrapping_sub(ONES * 0x20) & !word)
-}
-
-/// Copies up to the first byte that is marked; says how many bytes that were. Of the last few bytes it takes one.
-#[inline(always)]
-fn copy_plain(from: &[u8], to: &mut [u8], mark: impl Fn(u64) -> u64) -> usize {
-    let mut at = 0;
-    while let (Some(word), Some(room)) = (from[at..].first_chunk(), to[at..].first_chunk_mut()) {
-        *room = *word;
-        let marks = mark(u64::from_le_bytes(*word)) & HIGHS;
-        if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
-        }
-        at += WORD_BYTES;
-    }
-    match from.get(at) {
-        Some(byte) if mark(u64::from(*byte) | SPACES) & HIGHS == 0 => {
-            to[at] = *byte;
-            at + 1
-        }
-        _ => at,
-    }
-}
-
-/// Fills the rest of a word with what is never marked.
-const SPACES: u64 = 0x2020_2020_2020_2000;
-
-/// Reads the escape at the start of `raw`; says how many bytes it took, and how many it made.
-#[inline(always)]
-fn escape(raw: &[u8], out: &mut [u8]) -> Result<(usize, usize), BadEscape> {
-    out[0] = match raw.get(1).ok_or(BadEscape)? {
+/// Reads the escape at the start of `raw`; says how many bytes it took.
+fn escape(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, BadEscape> {
+    out.push(match raw.get(1).ok_or(BadEscape)? {
         byte @ (b'"' | b'\\' | b'/') => *byte,
         b'n' => b'\n',
         b't' => b'\t',
@@ -126,12 +90,11 @@ fn escape(raw: &[u8], out: &mut [u8]) -> Result<(usize, usize), BadEscape> {
         b'f' => 0x0c,
         b'u' => return unicode_escape(raw, out),
         _ => return Err(BadEscape),
-    };
-    Ok((2, 1))
+    });
+    Ok(2)
 }
 
-#[cold]
-fn unicode_escape(raw: &[u8], out: &mut [u8]) -> Result<(usize, usize), BadEscape> {
+fn unicode_escape(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, BadEscape> {
     let first = code_unit(raw)?;
     let (code, taken) = match first {
         0xd800..0xdc00 => {
@@ -144,10 +107,8 @@ fn unicode_escape(raw: &[u8], out: &mut [u8]) -> Result<(usize, usize), BadEscap
         _ => (first, 6),
     };
     let character = char::from_u32(code).ok_or(BadEscape)?;
-    let mut bytes = [0; 4];
-    let made = character.encode_utf8(&mut bytes).len();
-    out[..made].copy_from_slice(&bytes[..made]);
-    Ok((taken, made))
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    Ok(taken)
 }
 
 fn code_unit(raw: &[u8]) -> Result<u32, BadEscape> {
@@ -162,7 +123,7 @@ mod tests {
 
     fn text(raw: &str) -> Result<String, BadEscape> {
         let mut out = b"before".to_vec();
-        unescape(raw.as_bytes(), &mut out)?;
+        unescape(Vectors::default(), raw.as_bytes(), &mut out)?;
         assert!(out.starts_with(b"before"));
         Ok(String::from_utf8(out.split_off(6)).unwrap())
     }
@@ -205,7 +166,8 @@ mod tests {
     fn a_string_ends_at_its_quote() {
         let string = |rest: &str| {
             let mut out = Vec::new();
-            unescape_string(rest.as_bytes(), &mut out).map(|end| (end, String::from_utf8(out).unwrap()))
+            unescape_string(Vectors::default(), rest.as_bytes(), &mut out)
+                .map(|end| (end, String::from_utf8(out).unwrap()))
         };
         for padding in ["", "x", "üüüü", "0123456789abcdef"] {
             for inside in ["", "a", r#"\"b\""#, r"\\", "twelve bytes", r"\ud83d\ude00", "a\u{e9}\u{7f}b"] {
@@ -229,8 +191,9 @@ mod tests {
         for count in 1..70 {
             let (mut out, mut from) = (Vec::new(), 0);
             while from < raw.len() {
-                let taken = unescape_some(&raw.as_bytes()[from..], count, &mut out).unwrap();
-                assert!(taken >= count.min(raw.len() - from) && taken < count + WORD_BYTES + 12);
+                let taken =
+                    unescape_some(Vectors::default(), &raw.as_bytes()[from..], count, &mut out).unwrap();
+                assert!(taken >= count.min(raw.len() - from) && taken < count + 12);
                 from += taken;
             }
             assert_eq!(String::from_utf8(out), Ok(whole.clone()));
