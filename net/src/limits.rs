@@ -7,6 +7,12 @@ use std::time::Duration;
 /// enough to stay in the second-level cache. One such buffer is shared by all connections of a core.
 pub const READ_BYTES: usize = 128 * 1024;
 
+/// Ready sockets that one look at them tells; the rest is told by the next.
+pub const READY_EVENTS: usize = 256;
+
+/// Connections that wait to be accepted by a core; the kernel refuses more, or lets them try again.
+pub const BACKLOG: i32 = 1024;
+
 /// Spare bytes kept behind every text that is parsed, for the SIMD loads of the JSON parser.
 pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
 

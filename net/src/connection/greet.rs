@@ -1,5 +1,6 @@
 //! The beginning of a connection: its HTTP request is read, and it is served a page, refused, or entered as a peer.
 
+use crate::connection::socket::Socket;
 use crate::core::counters::Refusal;
 use crate::core::peers::{Identity, SharedPeer};
 use crate::core::state::Core;
@@ -9,7 +10,6 @@ use crate::wire::frame;
 use crate::wire::handshake::{self, Handshake};
 use crate::wire::http::{self, Response, Status};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use glommio::net::TcpStream;
 use std::io;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -20,7 +20,7 @@ const READY: &[u8] = br#"{"message":"Authentication successful","type":"ready"}"
 pub type Greeted = Option<(SharedPeer, Vec<u8>)>;
 
 /// Reads the request and answers it.
-pub async fn greet(core: &Core, stream: &mut TcpStream, ip: IpAddr) -> io::Result<Greeted> {
+pub async fn greet(core: &Core, stream: &mut Socket, ip: IpAddr) -> io::Result<Greeted> {
     let mut received = Vec::new();
     loop {
         let answer = match http::read_head(&received) {

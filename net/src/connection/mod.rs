@@ -2,6 +2,7 @@
 
 mod greet;
 mod input;
+mod socket;
 mod task;
 
 pub use task::serve;

@@ -3,6 +3,7 @@
 
 use crate::connection::greet::greet;
 use crate::connection::input::{Input, Progress};
+use crate::connection::socket::Socket;
 use crate::core::counters::{Refusal, Wait};
 use crate::core::message::Message;
 use crate::core::peers::SharedPeer;
@@ -13,14 +14,12 @@ use crate::serve::flush::flush;
 use crate::serve::refusals;
 use crate::wire::http::{Response, Status};
 use futures_lite::FutureExt;
-use futures_lite::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use glommio::net::TcpStream;
+use futures_lite::io::AsyncWriteExt;
 use glommio::timer::Timer;
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Shutdown};
-use std::pin::Pin;
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tracing::debug;
@@ -29,7 +28,11 @@ use tracing::debug;
 const READ_COST: usize = 4;
 
 /// Serves one accepted socket until it is closed.
-pub async fn serve(core: Rc<Core>, mut stream: TcpStream, ip: IpAddr) {
+pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr) {
+    let mut stream = match Socket::new(stream, core.readiness.clone()) {
+        Ok(stream) => stream,
+        Err(error) => return debug!(%ip, %error, "can't watch a connection"),
+    };
     if core.handshakes.get() >= HANDSHAKES_MAX {
         return refuse(&core, stream, Refusal::Handshakes, ip).await;
     }
@@ -54,7 +57,7 @@ pub async fn serve(core: Rc<Core>, mut stream: TcpStream, ip: IpAddr) {
 }
 
 /// Refuses a socket without having read anything.
-async fn refuse(core: &Core, mut stream: TcpStream, reason: Refusal, ip: IpAddr) {
+async fn refuse(core: &Core, mut stream: Socket, reason: Refusal, ip: IpAddr) {
     refusals::note(core, reason, ip);
     let response = Response::text(Status::Unavailable, "too many connections");
     let _ = stream.write_all(&response.into_bytes()).await;
@@ -63,7 +66,7 @@ async fn refuse(core: &Core, mut stream: TcpStream, reason: Refusal, ip: IpAddr)
 
 struct Connection {
     core: Rc<Core>,
-    stream: TcpStream,
+    stream: Socket,
     peer: SharedPeer,
     input: Input,
     /// The round of the core in which it had its last turn.
@@ -92,8 +95,7 @@ impl Connection {
                 }
             }
         }
-        // At once: dropping the stream closes the socket only when the ring has let go of it.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+        let _ = self.stream.stream().shutdown(Shutdown::Both);
         let abandoned = self.core.peers.leave(&mut self.peer.borrow_mut());
         self.core.abandon(abandoned);
         flush(&self.core);
@@ -176,9 +178,9 @@ impl Connection {
             if peer.peer_closed && !self.is_corked {
                 // Some clients take the time between the two for a failure.
                 self.is_corked = true;
-                let _ = SockRef::from(&self.stream).set_cork(true);
+                let _ = SockRef::from(self.stream.stream()).set_cork(true);
             }
-            match Pin::new(&mut self.stream).poll_write(context, peer.outbox.unsent()) {
+            match self.stream.send(context, peer.outbox.unsent()) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
                     self.core.counters.bytes_out.add(count as u64);
@@ -196,7 +198,7 @@ impl Connection {
     /// Receives once, and carries out what has become complete. Gives the number of bytes received.
     fn read(&mut self, context: &mut Context<'_>, turn: &mut Turn) -> io::Result<Poll<usize>> {
         let mut buffer = std::mem::take(&mut *self.core.receive_buffer.borrow_mut());
-        let result = Pin::new(&mut self.stream).poll_read(context, &mut buffer[..READ_BYTES]);
+        let result = self.stream.receive(context, &mut buffer[..READ_BYTES]);
         if let Poll::Ready(Ok(count)) = result {
             self.core.counters.bytes_in.add(count as u64);
             turn.spend(READ_COST);

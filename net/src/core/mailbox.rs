@@ -6,7 +6,8 @@
 //! 2. Urgent messages are received before all others. Messages of one kind keep their order.
 //! 3. After a burst of pushes the sender calls `kick` once. A push without a kick may lie there for long.
 //! 4. Only the owning core's drain loop calls `receive`; it is the only task that is woken from outside.
-//! 5. `close` is called by the owner before its executor ends, so that no later kick wakes a dead task.
+//! 5. While the owner's thread looks at `waiting` itself, it says so by `attend`, and nobody wakes it.
+//! 6. `close` is called by the owner before its executor ends, so that no later kick wakes a dead task.
 
 use atomic_waker::AtomicWaker;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -53,6 +54,25 @@ impl<T> Default for Mailbox<T> {
     }
 }
 
+/// The owner's thread looks at the mailbox.
+pub struct Attended<'a, T> {
+    mailbox: &'a Mailbox<T>,
+    /// The drain loop waits to be woken.
+    slept: bool,
+}
+
+impl<T> Drop for Attended<'_, T> {
+    fn drop(&mut self) {
+        if self.slept {
+            self.mailbox.parked.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            if self.mailbox.waiting() > 0 {
+                self.mailbox.kick();
+            }
+        }
+    }
+}
+
 impl<T> Mailbox<T> {
     /// Leaves a message.
     pub fn push(&self, message: T) {
@@ -75,6 +95,12 @@ impl<T> Mailbox<T> {
         if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::AcqRel) {
             self.waker.wake();
         }
+    }
+
+    /// Called by the owner's thread: until the guard is dropped it looks by itself whether messages wait. Then whoever
+    /// drains is woken, if some do.
+    pub fn attend(&self) -> Attended<'_, T> {
+        Attended { mailbox: self, slept: self.parked.swap(false, Ordering::AcqRel) }
     }
 
     /// Waits for messages and moves at most `count_max` of them to `into`, urgent ones first.
@@ -166,6 +192,32 @@ mod tests {
         mailbox.close();
         mailbox.kick();
         assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "a closed mailbox wakes nobody");
+    }
+
+    #[test]
+    fn an_owner_that_attends_is_woken_at_the_end_if_messages_came() {
+        let mailbox = Mailbox::default();
+        let wakes = Arc::new(CountedWakes::default());
+        let waker = wakes.clone().into();
+        let mut context = Context::from_waker(&waker);
+        let mut got = Vec::new();
+        assert!(mailbox.poll_receive(&mut context, &mut got, 9).is_pending());
+        drop(mailbox.attend());
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+        let attended = mailbox.attend();
+        mailbox.push(1);
+        mailbox.kick();
+        assert_eq!((mailbox.waiting(), wakes.0.load(Ordering::SeqCst)), (1, 0), "it sees that itself");
+        drop(attended);
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        drop(mailbox.attend());
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "it has been woken and has not slept again");
+        assert!(mailbox.poll_receive(&mut context, &mut got, 9).is_ready());
+        got.clear();
+        assert!(mailbox.poll_receive(&mut context, &mut got, 9).is_pending());
+        mailbox.push(2);
+        mailbox.kick();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod mailbox;
 pub mod message;
 pub mod outbox;
 pub mod peers;
+pub mod readiness;
 pub mod state;
 pub mod storage;
 pub mod streams;

@@ -15,6 +15,7 @@ use crate::core::keys::KeyTable;
 use crate::core::mailbox::Mailbox;
 use crate::core::message::Message;
 use crate::core::peers::{Peers, SharedPeer};
+use crate::core::readiness::Readiness;
 use crate::core::storage::Storage;
 use crate::core::streams::Streams;
 use crate::core::throttle::Throttle;
@@ -31,7 +32,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A number on a cache line of its own, which one core writes and others read now and then.
 #[derive(Default)]
@@ -99,6 +100,8 @@ pub struct Start {
     pub writer: Option<(StorageOptions, Sender<Batch>)>,
     /// The API keys besides the master key.
     pub api_keys: Arc<[(String, Scope)]>,
+    /// Its sockets: none yet but the one that it listens on.
+    pub readiness: Rc<Readiness>,
 }
 
 /// One core.
@@ -113,6 +116,8 @@ pub struct Core {
     pub shard: RefCell<Shard>,
     /// The storing of that.
     pub storage: Storage,
+    /// Its sockets.
+    pub readiness: Rc<Readiness>,
     /// Its connections.
     pub peers: Peers,
     /// Handshakes under way.
@@ -137,6 +142,8 @@ pub struct Core {
     pub receive_buffer: RefCell<Vec<u8>>,
     /// The turns of its connections.
     pub turns: Turns,
+    /// Bursts of work so far.
+    pub bursts: Cell<u64>,
     /// Counts what it does.
     pub counters: Counters,
     /// Keeps the lines about refused connections few.
@@ -159,6 +166,7 @@ impl Core {
             index,
             shard: RefCell::new(shard),
             storage: Storage::new(core_count, handover),
+            readiness: start.readiness,
             peers: Peers::new(index, shared.connection_count.clone()),
             handshakes: Cell::new(0),
             keys: RefCell::new(keys),
@@ -171,6 +179,7 @@ impl Core {
             decoder: RefCell::default(),
             receive_buffer: RefCell::new(vec![0; READ_BYTES + PADDING_BYTES]),
             turns: Turns::default(),
+            bursts: Cell::new(0),
             counters: Counters::default(),
             refusal_lines: Throttle::default(),
             stopping_since: Cell::new(None),
@@ -184,6 +193,11 @@ impl Core {
     /// The number of cores, and so of shards.
     pub fn core_count(&self) -> usize {
         self.shared.mailboxes.len()
+    }
+
+    /// The time for which it looks for work before it sleeps; one that shares its CPU with others sleeps at once.
+    pub fn spin(&self) -> Duration {
+        if self.options.cpus[self.index].is_some() { self.options.spin } else { Duration::ZERO }
     }
 
     /// Whether the server is ending.

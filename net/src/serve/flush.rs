@@ -6,6 +6,7 @@ use crate::serve::{memory, storage};
 /// Hands changes over, looks after memory, and wakes the cores and connections that something was left for. Once after
 /// each burst.
 pub fn flush(core: &Core) {
+    core.bursts.set(core.bursts.get() + 1);
     storage::tend(core);
     memory::watch(core);
     core.deliver();

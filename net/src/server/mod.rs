@@ -1,5 +1,7 @@
 //! The top floor: a core's thread from its start to its end, and the whole of them.
 
 mod dispatch;
+mod listener;
 mod run;
 pub mod start;
+mod watch;

@@ -9,7 +9,8 @@ use crate::limits::ACCEPT_PAUSE;
 use crate::serve::flush::flush;
 use crate::serve::{clock, storage};
 use crate::server::dispatch::carry_out_messages;
-use glommio::net::TcpListener;
+use crate::server::listener::Listener;
+use crate::server::watch::watch;
 use glommio::timer::Timer;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 /// Serves until the server ends.
-pub async fn run(core: Rc<Core>, listener: TcpListener) {
+pub async fn run(core: Rc<Core>, listener: Listener) {
+    glommio::spawn_local(watch(core.clone(), core.spin())).detach();
     let accepting = glommio::spawn_local(accept(core.clone(), listener));
     glommio::spawn_local(keep_time(core.clone())).detach();
     let pacing = core.clone();
@@ -36,17 +38,16 @@ pub async fn run(core: Rc<Core>, listener: TcpListener) {
 }
 
 /// Takes connections until it is cancelled.
-async fn accept(core: Rc<Core>, listener: TcpListener) {
+async fn accept(core: Rc<Core>, listener: Listener) {
     loop {
-        let stream = match listener.accept().await {
-            Ok(stream) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(core = core.index, %error, "accept failed");
                 Timer::new(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Ok(peer) = stream.peer_addr() else { continue };
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "can't set TCP_NODELAY");
         }

@@ -3,17 +3,19 @@
 
 use crate::core::handover::StorageOptions;
 use crate::core::message::Message;
+use crate::core::readiness::Readiness;
 use crate::core::state::{Core, Shared, Start};
 use crate::core::ticket::CoreIndex;
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, START_PATIENCE, START_PAUSE};
 use crate::options::ServerOptions;
 use crate::requests::scope::Scope;
+use crate::server::listener::Listener;
 use crate::server::run::run;
 use crossbeam_channel::Sender;
 use fluxion_engine::{Batch, Shard};
-use glommio::net::TcpListener;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -229,10 +231,10 @@ impl StartingCore {
             let _ = report_loaded.send(Ok(()));
             // Nothing else runs on this thread yet, so it may wait; the sender is gone if another core failed.
             let Ok((address, Storing { writer, api_keys })) = going.recv() else { return };
-            let start = Start { shard, writer, api_keys };
-            match TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
-                Ok((address, listener)) => {
+            match listen(address) {
+                Ok((address, listener, readiness)) => {
                     let _ = report_listening.send(Ok(address));
+                    let start = Start { shard, writer, api_keys, readiness };
                     run(Rc::new(Core::new(index, options, shared, start)), listener).await;
                 }
                 Err(error) => {
@@ -281,13 +283,15 @@ impl StartingCore {
 
 fn executor(index: CoreIndex, options: &ServerOptions) -> LocalExecutorBuilder {
     let placement = options.cpus[index].map_or(Placement::Unbound, Placement::Fixed);
-    let builder = LocalExecutorBuilder::new(placement)
+    LocalExecutorBuilder::new(placement)
         .name(&format!("core-{index}"))
         .io_memory(IO_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)
-        .preempt_timer(PREEMPT_INTERVAL);
-    if options.cpus[index].is_some() && !options.spin.is_zero() {
-        return builder.spin_before_park(options.spin);
-    }
-    builder
+        .preempt_timer(PREEMPT_INTERVAL)
+}
+
+fn listen(address: SocketAddr) -> io::Result<(SocketAddr, Listener, Rc<Readiness>)> {
+    let readiness = Rc::new(Readiness::new()?);
+    let listener = Listener::bind(address, readiness.clone())?;
+    Ok((listener.local_addr()?, listener, readiness))
 }
