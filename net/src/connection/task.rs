@@ -8,7 +8,7 @@ use crate::core::counters::{Refusal, Wait};
 use crate::core::message::Message;
 use crate::core::peers::SharedPeer;
 use crate::core::state::Core;
-use crate::core::turns::{self, Turn};
+use crate::core::turns::Turn;
 use crate::limits::{HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, READ_BYTES};
 use crate::serve::flush::flush;
 use crate::serve::refusals;
@@ -87,7 +87,7 @@ impl Connection {
     async fn run(mut self, ip: IpAddr) {
         loop {
             match poll_fn(|context| self.poll(context)).await {
-                Ok(Turned::Again) => turns::next().await,
+                Ok(Turned::Again) => self.core.turns.next().await,
                 Ok(Turned::Over) => break,
                 Err(error) => {
                     debug!(%ip, %error, "connection lost");

@@ -57,6 +57,8 @@ impl Turn {
 /// Counts the turns of connections, to know how many want one.
 #[derive(Default)]
 pub struct Turns {
+    /// Tasks that have ended a turn and want another.
+    awaiting: Cell<u32>,
     round: Cell<u64>,
     /// Turns in this round, and in the one before.
     count: Cell<u32>,
@@ -64,6 +66,18 @@ pub struct Turns {
 }
 
 impl Turns {
+    /// Ends a task's turn, as `next` does, and lets it be known that it wants another.
+    pub async fn next(&self) {
+        self.awaiting.set(self.awaiting.get() + 1);
+        next().await;
+        self.awaiting.set(self.awaiting.get() - 1);
+    }
+
+    /// Whether a task wants another turn.
+    pub fn are_awaited(&self) -> bool {
+        self.awaiting.get() > 0
+    }
+
     /// Begins the turn of a connection, which remembers in `round` when it had its last. A round is over when one comes
     /// that had a turn in it already.
     pub fn begin(&self, round: &mut u64) -> Turn {

@@ -2,7 +2,7 @@
 
 use crate::core::message::Message;
 use crate::core::state::Core;
-use crate::core::turns::{self, Turn};
+use crate::core::turns::Turn;
 use crate::limits::{MAILBOX_BATCH, MAILBOX_TURN_MAX, MAILBOX_TURN_PER_MESSAGE, TURN};
 use crate::serve::flush::flush;
 use crate::serve::{clock, execute, keys, replies, steps, storage, streams, tell};
@@ -22,7 +22,7 @@ pub async fn carry_out_messages(core: &Core, enough: impl Fn(&Core) -> bool) {
             turn.spend(1);
             if turn.is_over() {
                 flush(core);
-                turns::next().await;
+                core.turns.next().await;
                 turn = Turn::begin(turn_length(mailbox.waiting()));
             }
         }

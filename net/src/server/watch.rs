@@ -26,47 +26,57 @@ pub async fn watch(core: Rc<Core>, spin: Duration) {
 }
 
 async fn watch_sockets(core: &Core, spin: Duration) -> io::Result<()> {
+    let mut turn = Turn::begin(TURN);
     loop {
+        let bursts = core.bursts.get();
+        let found = core.readiness.look()?;
+        yield_now().await;
+        let nothing_ran = found == 0 && core.bursts.get() == bursts;
+        turn.look();
         // Timers and other cores are looked at by the executor, which does so when no task is ready, so this one must
         // not go on being ready.
-        let mut turn = Turn::begin(TURN);
-        while core.readiness.look()? > 0 {
-            yield_now().await;
-            turn.look();
-            if turn.is_over() {
-                break;
+        if turn.is_over() || nothing_ran && core.turns.are_awaited() {
+            turns::next().await;
+            turn = Turn::begin(TURN);
+        } else if nothing_ran {
+            // So none is ready that another has woken, and none waits while this one spins.
+            match spin_for(core, spin)? {
+                Found::Socket => {}
+                // Who drains it may have been called by another core.
+                Found::Mail => turns::next().await,
+                Found::Nothing => {
+                    sleep(core).await?;
+                    turn = Turn::begin(TURN);
+                }
             }
-        }
-        let bursts = core.bursts.get();
-        turns::next().await;
-        yield_now().await;
-        if turn.is_over() || core.bursts.get() != bursts {
-            continue;
-        }
-        // No task has run, so none is ready that another has woken, and none waits while this one spins.
-        if spin_for(core, spin)? {
-            yield_now().await;
-        } else {
-            sleep(core).await?;
         }
     }
 }
 
-/// Looks at sockets and mailbox until there is something in them, or the time is over: then false.
-fn spin_for(core: &Core, spin: Duration) -> io::Result<bool> {
+enum Found {
+    Socket,
+    Mail,
+    Nothing,
+}
+
+/// Looks at sockets and mailbox until there is something in them, or the time is over.
+fn spin_for(core: &Core, spin: Duration) -> io::Result<Found> {
     if spin.is_zero() {
-        return Ok(false);
+        return Ok(Found::Nothing);
     }
     let mailbox = &core.shared.mailboxes[core.index];
     let _attended = mailbox.attend();
     let ends = Instant::now() + spin;
     while Instant::now() < ends {
-        if core.readiness.look()? > 0 || mailbox.waiting() > 0 {
-            return Ok(true);
+        if core.readiness.look()? > 0 {
+            return Ok(Found::Socket);
+        }
+        if mailbox.waiting() > 0 {
+            return Ok(Found::Mail);
         }
         spin_loop();
     }
-    Ok(false)
+    Ok(Found::Nothing)
 }
 
 /// Waits until a look at the sockets would find something. The executor can wait for streams only, so the set is dressed
