@@ -2,15 +2,18 @@
 //!
 //! It never blocks: what the socket doesn't take stays in the outgoing buffer, which is bounded by the window.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+
+use rustix::net::sockopt;
 
 use crate::frame;
 use crate::generator::Generator;
 use crate::handshake::Ready;
 use crate::language::Encoder;
-use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_COMPACT_BYTES};
+use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_COMPACT_BYTES, STUCK_RECEIVE_BYTES};
 use crate::loss::Loss;
+use crate::pushes::{Assembler, Event, Push};
 use crate::redis::Replies;
 use crate::replies::{Incoming, Reply, Walker};
 use crate::target::Scheme;
@@ -26,11 +29,26 @@ pub struct Answered {
     pub error: Option<String>,
 }
 
+/// Something that came.
+#[derive(Debug)]
+pub enum Arrival<'bytes> {
+    /// A reply.
+    Answered(Answered),
+    /// A subscription was made, or not: an error's text.
+    Subscribed(Option<String>),
+    /// What a subscription is told.
+    Push(Push<'bytes>),
+    /// The end of a subscription, and why.
+    End(String),
+}
+
 /// What reads replies, and knows where in their stream it is.
 #[derive(Debug)]
 enum Reader {
     WebSocket(Walker),
     Redis(Replies),
+    /// With subscriptions.
+    Live(Assembler),
 }
 
 /// A connection that is ready for requests.
@@ -45,6 +63,11 @@ pub struct Connection {
     outgoing: Vec<u8>,
     sent_bytes: usize,
     is_lost: bool,
+    /// Subscriptions whose making was not answered yet.
+    unconfirmed: u32,
+    /// Whether it only subscribes.
+    is_subscriber: bool,
+    is_stuck: bool,
 }
 
 impl Connection {
@@ -63,7 +86,48 @@ impl Connection {
             outgoing: Vec::new(),
             sent_bytes: 0,
             is_lost: false,
+            unconfirmed: 0,
+            is_subscriber: false,
+            is_stuck: false,
         }
+    }
+
+    /// Makes it one that only subscribes, and writes nothing.
+    pub fn into_subscriber(self) -> Self {
+        Self { is_subscriber: true, ..self }
+    }
+
+    /// Whether it only subscribes.
+    pub fn is_subscriber(&self) -> bool {
+        self.is_subscriber
+    }
+
+    /// Puts requests that subscribe into the outgoing buffer, and reads whole messages from here on.
+    pub fn subscribe(&mut self, requests: &[u8], subscriptions: u32) {
+        self.reader = Reader::Live(Assembler::default());
+        self.outgoing.extend_from_slice(requests);
+        self.unconfirmed += subscriptions;
+    }
+
+    /// Subscriptions whose making was not answered yet.
+    pub fn unconfirmed(&self) -> u32 {
+        self.unconfirmed
+    }
+
+    /// From the next phase on nothing is read from it.
+    pub fn get_stuck(&mut self) -> io::Result<()> {
+        self.is_stuck = true;
+        Ok(sockopt::set_socket_recv_buffer_size(&self.stream, STUCK_RECEIVE_BYTES)?)
+    }
+
+    /// Whether nothing is read from it.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+
+    /// From here on, times of records are this and the nanoseconds since the phase began.
+    pub fn stamp_from(&mut self, base: u64) {
+        self.generator.stamp_from(base);
     }
 
     /// Its number among all connections of the run.
@@ -103,6 +167,7 @@ impl Connection {
             return false;
         }
         let workload = mix.pick(self.generator.random());
+        self.generator.set_now(since_ns);
         let records = encoder.records(workload);
         let Some(id) = self.window.open(Request { since_ns, workload, records }) else { return false };
         let replies = encoder.append(&mut self.generator, workload, id, &mut self.outgoing);
@@ -142,8 +207,8 @@ impl Connection {
     }
 
     /// Reads once into the buffer and hands out the replies; pongs go to the outgoing buffer. Returns the bytes read.
-    pub fn receive<F: FnMut(Answered)>(&mut self, buffer: &mut [u8], mut on: F) -> Result<usize, Loss> {
-        let Self { stream, window, reader, rest, outgoing, .. } = self;
+    pub fn receive<F: FnMut(Arrival<'_>)>(&mut self, buffer: &mut [u8], mut on: F) -> Result<usize, Loss> {
+        let Self { stream, window, reader, rest, outgoing, unconfirmed, .. } = self;
         buffer[..rest.len()].copy_from_slice(rest);
         let count = match stream.read(&mut buffer[rest.len()..]) {
             Ok(count) => count,
@@ -154,17 +219,33 @@ impl Connection {
         };
         let received = &buffer[..rest.len() + count];
         let mut closed = None;
+        let mut answered = |id, error| on(Arrival::Answered(Answered { request: window.close(id), error }));
+        let mut pong = |payload: &[u8]| {
+            // Of pings that come while nothing can be sent, the protocol lets one leave some unanswered.
+            if outgoing.len() < OUTGOING_BYTES_MAX {
+                frame::push_client_frame(outgoing, frame::PONG, payload);
+            }
+        };
         let consumed = match reader {
             Reader::WebSocket(walker) => walker.walk(received, |incoming| match incoming {
-                Incoming::Reply(Reply { id, error }) => on(Answered { request: window.close(id), error }),
-                // Of pings that come while nothing can be sent, the protocol lets one leave some unanswered.
-                Incoming::Ping(_) if outgoing.len() >= OUTGOING_BYTES_MAX => {}
-                Incoming::Ping(payload) => frame::push_client_frame(outgoing, frame::PONG, payload),
+                Incoming::Reply(Reply { id, error }) => answered(id, error),
+                Incoming::Ping(payload) => pong(payload),
                 Incoming::Close(payload) => closed = Some(Loss::closed(payload)),
             }),
-            Reader::Redis(replies) => {
-                replies.walk(received, |id, error| on(Answered { request: window.close(Some(id)), error }))
-            }
+            Reader::Redis(replies) => replies.walk(received, |id, error| answered(Some(id), error)),
+            Reader::Live(assembler) => assembler.walk(received, |event| match event {
+                Event::Reply(Reply { id, error }) => {
+                    on(Arrival::Answered(Answered { request: window.close(id), error }));
+                }
+                Event::Subscribed(error) => {
+                    *unconfirmed = unconfirmed.saturating_sub(1);
+                    on(Arrival::Subscribed(error));
+                }
+                Event::Push(push) => on(Arrival::Push(push)),
+                Event::End(why) => on(Arrival::End(why)),
+                Event::Ping(payload) => pong(payload),
+                Event::Close(payload) => closed = Some(Loss::closed(payload)),
+            }),
         };
         let consumed = consumed.map_err(Loss::Protocol)?;
         rest.clear();
@@ -179,7 +260,7 @@ impl Connection {
     /// Says goodbye, as far as the socket takes it at once.
     pub fn close(mut self) {
         const NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
-        if self.is_open() && !self.has_outgoing() && matches!(self.reader, Reader::WebSocket(_)) {
+        if self.is_open() && !self.has_outgoing() && !matches!(self.reader, Reader::Redis(_)) {
             let mut goodbye = Vec::new();
             frame::push_client_frame(&mut goodbye, frame::CLOSE, &NORMAL);
             // The run is over and counted: a server that is gone by now loses nothing.

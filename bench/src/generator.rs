@@ -6,15 +6,13 @@
 //! what its devices have told since it sent last.
 //! Invariant: two records of a run have the same collection, document and time only if one is meant to overwrite.
 
-use crate::limits::LATE_RECORDS_MAX;
+use crate::limits::{LATE_RECORDS_MAX, TIMESTAMP_STEP};
 use crate::random::Random;
 use crate::requests::{Shape, Templates};
 use crate::template::{Subject, Template};
 use crate::texts::Texts;
 use crate::workload::Workload;
 
-/// Distance between two records made in order.
-const TIMESTAMP_STEP: u64 = 16;
 /// Within that distance times scatter below this, as clocks do; those from here on are for records that come late.
 const TIMESTAMP_SCATTER: u64 = 8;
 
@@ -29,6 +27,23 @@ pub struct Generator {
     insertions: u64,
     values_set: u64,
     random: Random,
+    stamps: Option<Stamps>,
+}
+
+/// Times that say when a record was sent, for finding out how long it took to those who are told of it.
+#[derive(Clone, Copy, Debug)]
+struct Stamps {
+    base: u64,
+    now_ns: u64,
+    last: u64,
+}
+
+impl Stamps {
+    /// The time now, or one more than the last: no document gets a time twice.
+    fn next(&mut self) -> u64 {
+        self.last = (self.base + self.now_ns).max(self.last + 1);
+        self.last
+    }
 }
 
 /// A record among those that a connection makes for one collection.
@@ -70,6 +85,7 @@ impl Generator {
             insertions: 0,
             values_set: 0,
             random: Random::new(connection),
+            stamps: None,
         }
     }
 
@@ -81,6 +97,19 @@ impl Generator {
     /// The number of documents that it writes, of each collection.
     pub fn documents(&self) -> u64 {
         self.documents
+    }
+
+    /// From here on, times of records are this and the nanoseconds since the phase began.
+    pub fn stamp_from(&mut self, base: u64) {
+        self.stamps = Some(Stamps { base, now_ns: 0, last: 0 });
+    }
+
+    /// Says what time it is, for records with stamps.
+    #[inline]
+    pub fn set_now(&mut self, now_ns: u64) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.now_ns = now_ns;
+        }
     }
 
     /// Random numbers that are the connection's own.
@@ -145,7 +174,10 @@ impl Generator {
     pub fn next_record<'texts>(&mut self, collection: u64, texts: &'texts Texts) -> (Subject, &'texts [u8]) {
         let (place, late_by) = self.next_place(collection as usize);
         let name = self.connection % self.shape.documents + place.document * self.shape.connections;
-        let timestamp = self.timestamp_of(place.record, late_by);
+        let timestamp = match &mut self.stamps {
+            None => self.timestamp_of(place.record, late_by),
+            Some(stamps) => stamps.next(),
+        };
         // A late record, and one that overwrites, says something else than the one before it.
         let step = place.round + late_by.map_or(0, |by| by + 1);
         (Subject { collection, name, timestamp }, texts.of(collection * self.shape.documents + name, step))

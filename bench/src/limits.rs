@@ -59,6 +59,21 @@ pub const CONTROL_BYTES_MAX: u64 = 125;
 /// A line of Redis' protocol: a number, or the text of an error.
 pub const RESP_LINE_BYTES_MAX: usize = 4 << 10;
 
+/// A message of the server on a connection that subscribes, which is put together as a whole.
+pub const MESSAGE_BYTES_MAX: u64 = 64 << 20;
+
+/// Subscriptions of a connection: the server's own limit.
+pub const SUBSCRIPTIONS_MAX: u32 = 64;
+
+/// Time in which all subscriptions must have been answered.
+pub const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the kernel may receive for a subscriber that does not read, so that the server notices soon.
+pub const STUCK_RECEIVE_BYTES: usize = 4 << 10;
+
+/// Silence after the last reply, beside what subscriptions themselves wait, that says that no push comes any more.
+pub const PUSH_SILENCE: Duration = Duration::from_millis(200);
+
 /// Response head and body of the handshake; a server that sends more is not one of ours.
 pub const HANDSHAKE_BYTES_MAX: usize = 16 << 10;
 
@@ -101,8 +116,14 @@ pub const OPEN_BURST_MAX: u32 = 16;
 /// Latencies above this are counted as this.
 pub const LATENCY_MAX: Duration = Duration::from_secs(600);
 
+/// Distance in time between two records made in order.
+pub const TIMESTAMP_STEP: u64 = 16;
+
 /// Timestamps a run may need above its first: days of load at full speed.
 pub const TIMESTAMP_HEADROOM: u64 = 1_000_000_000_000;
 
 /// Distance back in its document to which a late or overwriting record reaches, in records.
 pub const LATE_RECORDS_MAX: u64 = 1_000;
+
+/// Below this many nanoseconds latencies are not told apart.
+pub const LATENCY_UNIT_NS: u64 = 64;

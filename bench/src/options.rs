@@ -11,12 +11,14 @@ use clap::{Parser, Subcommand, value_parser};
 
 use crate::limits::{
     CONNECTIONS_MAX, FACTS_MAX, IN_FLIGHT_MAX, OUTGOING_BYTES_MAX, PART_BYTES, PREFILL_PER_DOCUMENT,
-    PREFILL_RECORDS, PREFILL_REQUEST_BYTES, REQUEST_BYTES_MAX, WIRE_REPLY_BYTES_MAX,
+    PREFILL_RECORDS, PREFILL_REQUEST_BYTES, PUSH_SILENCE, REQUEST_BYTES_MAX, WIRE_REPLY_BYTES_MAX,
 };
 use crate::payload::Payload;
 use crate::pinning::CpuList;
 use crate::requests::Shape;
+use crate::subscribing::Subscribing;
 use crate::target::Target;
+use crate::worker::Watch;
 use crate::workload::{Mix, Workload};
 
 /// Puts load on a FluxionDB server and reports rates and latencies.
@@ -116,6 +118,10 @@ pub struct Options {
     #[arg(long, value_name = "TS")]
     pub first_ts: Option<u64>,
 
+    /// Subscriptions beside the load.
+    #[command(flatten)]
+    pub subscribing: Subscribing,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -188,6 +194,11 @@ impl Options {
             self.rate.is_none_or(|rate| rate > 0.0 && rate <= 1e9),
             "--rate must be above 0, at most 1e9"
         );
+        self.subscribing.check()?;
+        ensure!(
+            !self.subscribing.is_wanted() || self.out_of_order + self.overwrite == 0,
+            "with subscriptions, times say when a record was sent: --out-of-order and --overwrite don't go with them"
+        );
         ensure!(self.facts.len() <= FACTS_MAX, "--fact may be given {FACTS_MAX} times at most");
         ensure!(self.threads <= self.connections, "--threads must not be above --connections");
         ensure!(
@@ -233,6 +244,15 @@ impl Options {
             out_of_order_percent: u64::from(self.out_of_order),
             overwrite_percent: u64::from(self.overwrite),
         }
+    }
+
+    /// How pushes are looked at, if anybody subscribes.
+    pub fn watch(&self, shape: &Shape) -> Option<Watch> {
+        let every = Duration::from_millis(u64::from(self.subscribing.subscribe_every.unwrap_or(0)));
+        self.subscribing.is_wanted().then(|| Watch {
+            stamps_from: shape.time_after(self.prefill_records()),
+            silence: every + PUSH_SILENCE,
+        })
     }
 
     /// Records to insert before the load.

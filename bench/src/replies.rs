@@ -108,7 +108,7 @@ impl Walker {
 
 /// Reads a message's head. Servers that repeat the id first take the short way.
 #[inline]
-fn read_head(head: &[u8]) -> Reply {
+pub fn read_head(head: &[u8]) -> Reply {
     let Some((id, rest)) = head.strip_prefix(ID_PREFIX).and_then(split_id) else {
         return Reply { id: find_id(head), error: find_error(head) };
     };

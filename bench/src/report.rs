@@ -57,7 +57,12 @@ impl Report {
     /// Whether every request was answered without an error.
     pub fn is_clean(&self) -> bool {
         let tally = &self.tally;
-        tally.counts.errors + tally.counts.unmatched + tally.unanswered + tally.connections_lost == 0
+        tally.counts.errors
+            + tally.counts.unmatched
+            + tally.unanswered
+            + tally.connections_lost
+            + tally.pushes.ends
+            == 0
     }
 
     fn sent_workloads(&self) -> impl Iterator<Item = (Workload, &Histogram<u64>)> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::limits::TIMESTAMP_HEADROOM;
+use crate::limits::{TIMESTAMP_HEADROOM, TIMESTAMP_STEP};
 use crate::template::{Template, TemplateBuilder};
 use crate::texts::Texts;
 use crate::workload::Workload;
@@ -40,6 +40,11 @@ impl Shape {
     /// All keys of all collections.
     pub fn keys(&self) -> u64 {
         self.documents * self.collections
+    }
+
+    /// A time after those of so many records.
+    pub fn time_after(&self, records: u64) -> u64 {
+        self.first_ts + (records + TIMESTAMP_HEADROOM / 1_000_000) * TIMESTAMP_STEP
     }
 
     /// Whether the times of a long run all have as many digits as the first.

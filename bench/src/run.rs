@@ -16,12 +16,13 @@ use crate::connection::Connection;
 use crate::generator::Generator;
 use crate::handshake;
 use crate::language::{self, Encoder};
+use crate::limits::SUBSCRIBE_TIMEOUT;
 use crate::options::Options;
 use crate::pinning;
 use crate::report::{Report, grouped};
 use crate::requests::Shape;
 use crate::tally::{LiveCounts, Tally};
-use crate::target::Target;
+use crate::target::{Scheme, Target};
 use crate::texts::Texts;
 use crate::worker::{Outcome, Pace, Phase, Worker};
 use crate::workload::{Mix, Workload};
@@ -31,7 +32,7 @@ type Groups = Vec<Vec<Connection>>;
 
 /// Does all of it against one server.
 pub fn run(options: &Options, target: &Target) -> Result<Report> {
-    pinning::allow_connections(options.connections)?;
+    pinning::allow_connections(options.connections + options.subscribing.subscribers)?;
     let shape = options.shape();
     language::check(target.scheme, &options.workload, &shape)?;
     let texts = Arc::new(Texts::new(&options.payload, language::form_of(target.scheme)));
@@ -39,12 +40,14 @@ pub fn run(options: &Options, target: &Target) -> Result<Report> {
     let groups = connect_all(options, target, &shape)?;
     let (groups, records_before) = prefill_records(options, &shape, encoder, groups)?;
     let groups = prefill_values(options, &shape, encoder, groups)?;
+    let groups = subscribe(options, target, &shape, encoder(&shape), groups)?;
     let warmup_ns = nanoseconds(options.warmup());
     let phase = Phase {
         mix: options.workload.clone(),
         encoder: encoder(&shape),
         measure_from_ns: warmup_ns,
         stop_at_ns: warmup_ns + nanoseconds(options.duration()),
+        pushes: options.watch(&shape),
     };
     let (groups, tally) = run_phase("load", options, &phase, options.rate, groups, |_| u64::MAX)?;
     groups.into_iter().flatten().for_each(Connection::close);
@@ -112,7 +115,8 @@ fn prefill(
     groups: Groups,
     budget: impl Fn(u64) -> u64,
 ) -> Result<(Groups, u64)> {
-    let phase = Phase { mix: Mix::only(workload), encoder, measure_from_ns: 0, stop_at_ns: u64::MAX };
+    let phase =
+        Phase { mix: Mix::only(workload), encoder, measure_from_ns: 0, stop_at_ns: u64::MAX, pushes: None };
     let (groups, tally) = run_phase(name, options, &phase, None, groups, budget)?;
     let failure = tally.first_loss.or(tally.first_error.map(|error| format!("the server answered: {error}")));
     if let Some(failure) = failure {
@@ -120,6 +124,52 @@ fn prefill(
     }
     ensure!(tally.unanswered == 0, "the {name} failed: {} requests were not answered", tally.unanswered);
     Ok((groups, tally.counts.records))
+}
+
+/// Makes the subscriptions, with connections of their own or on those that write, and waits until all are answered.
+fn subscribe(
+    options: &Options,
+    target: &Target,
+    shape: &Shape,
+    encoder: Encoder,
+    mut groups: Groups,
+) -> Result<Groups> {
+    let subscribing = &options.subscribing;
+    let Some(watch) = options.watch(shape) else { return Ok(groups) };
+    ensure!(target.scheme == Scheme::WebSocket, "subscriptions are for FluxionDB only");
+    for connection in groups.iter_mut().flatten() {
+        connection.stamp_from(watch.stamps_from);
+        if subscribing.subscribe_on_writers {
+            let requests = subscribing.requests(connection.number() as u32, shape);
+            connection.subscribe(&requests, subscribing.subscriptions);
+        }
+    }
+    for number in 0..subscribing.subscribers {
+        let ready = handshake::connect(target, options.apikey.as_deref())
+            .with_context(|| format!("subscriber {} of {}", number + 1, subscribing.subscribers))?;
+        let subscriber = Connection::new(ready, target.scheme, Generator::new(shape, 0), 1);
+        let mut subscriber = subscriber.into_subscriber();
+        subscriber.subscribe(&subscribing.requests(number, shape), subscribing.subscriptions);
+        groups[(number % options.threads) as usize].push(subscriber);
+    }
+    let phase = Phase {
+        mix: options.workload.clone(),
+        encoder,
+        measure_from_ns: 0,
+        stop_at_ns: nanoseconds(SUBSCRIBE_TIMEOUT),
+        pushes: None,
+    };
+    let (mut groups, tally) = run_phase("subscribing", options, &phase, None, groups, |_| 0)?;
+    if let Some(failure) = tally.first_loss.or(tally.first_error) {
+        return Err(anyhow!(failure).context("the subscriptions failed"));
+    }
+    let unconfirmed: u32 = groups.iter().flatten().map(Connection::unconfirmed).sum();
+    ensure!(unconfirmed == 0, "{unconfirmed} subscriptions were not answered");
+    let subscribers = groups.iter_mut().flatten().filter(|connection| connection.is_subscriber());
+    for stuck in subscribers.take(subscribing.stuck as usize) {
+        stuck.get_stuck().context("cannot keep a subscriber from receiving")?;
+    }
+    Ok(groups)
 }
 
 fn run_phase(
@@ -136,8 +186,10 @@ fn run_phase(
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for ((index, connections), live) in groups.into_iter().enumerate().zip(&live) {
-            let budgets = connections.iter().map(|connection| budget(connection.number())).collect();
-            let pace = pace_of(options, rate, index, connections.len());
+            let allowed = |one: &Connection| if one.is_subscriber() { 0 } else { budget(one.number()) };
+            let budgets = connections.iter().map(allowed).collect();
+            let writers = connections.iter().filter(|connection| !connection.is_subscriber()).count();
+            let pace = pace_of(options, rate, index, writers);
             let running = running.clone();
             let thread = thread::Builder::new().name(format!("load-{index}"));
             threads.push(thread.spawn_scoped(scope, move || {

@@ -9,13 +9,11 @@ use hdrhistogram::Histogram;
 
 use crate::clock::nanoseconds;
 use crate::connection::Answered;
-use crate::limits::LATENCY_MAX;
+use crate::limits::{LATENCY_MAX, LATENCY_UNIT_NS};
+use crate::push_tally::PushTally;
 use crate::timeline::Timeline;
 use crate::window::Request;
 use crate::workload::Workload;
-
-/// Below this many nanoseconds latencies are not told apart.
-const LATENCY_UNIT_NS: u64 = 64;
 
 /// Numbers since the worker's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +123,8 @@ pub struct Tally {
     pub latencies: Vec<Histogram<u64>>,
     /// In open loop, how long after they were due messages were sent, in nanoseconds.
     pub lateness: Histogram<u64>,
+    /// What subscriptions were told.
+    pub pushes: PushTally,
     /// The course of the measured stretch.
     pub timeline: Timeline,
     /// The first error reply's text.
@@ -157,6 +157,7 @@ impl Tally {
             silence: Silence::default(),
             latencies: vec![histogram.clone(); Workload::ALL.len()],
             lateness: histogram,
+            pushes: PushTally::new()?,
             timeline,
             first_error: None,
             first_loss: None,
@@ -213,6 +214,7 @@ impl Tally {
         self.silence.restart(now_ns);
         self.latencies.iter_mut().for_each(Histogram::reset);
         self.lateness.reset();
+        self.pushes.restart();
     }
 
     /// Adds another worker's findings.
@@ -225,6 +227,7 @@ impl Tally {
             ours.add(theirs)?;
         }
         self.lateness.add(&other.lateness)?;
+        self.pushes.absorb(&other.pushes)?;
         self.timeline.absorb(&other.timeline);
         self.first_error = self.first_error.take().or(other.first_error);
         self.first_loss = self.first_loss.take().or(other.first_loss);

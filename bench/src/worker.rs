@@ -14,7 +14,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::clock::{Clock, nanoseconds};
-use crate::connection::Connection;
+use crate::connection::{Arrival, Connection};
 use crate::language::Encoder;
 use crate::limits::{DRAIN_TIMEOUT, EVENTS_PER_WAIT, OPEN_BURST_MAX, RECEIVE_BYTES, SPIN_WITHIN, WAIT_MAX};
 use crate::loss::Loss;
@@ -34,6 +34,17 @@ pub struct Phase {
     pub measure_from_ns: u64,
     /// When nothing more is sent.
     pub stop_at_ns: u64,
+    /// Subscriptions to be told of; without, pushes don't matter.
+    pub pushes: Option<Watch>,
+}
+
+/// How pushes are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// Times of records from here on are nanoseconds since the phase began, added to it.
+    pub stamps_from: u64,
+    /// Silence at the end after which no more pushes are waited for.
+    pub silence: Duration,
 }
 
 impl Phase {
@@ -66,6 +77,8 @@ pub struct Worker<'run> {
     clock: Clock,
     live: &'run LiveCounts,
     connections: Vec<Connection>,
+    /// The connections in front that write; those behind only subscribe.
+    writers: usize,
     /// The number of messages that each connection may still send.
     budgets: Vec<u64>,
     /// Connections whose socket is full and watched for room.
@@ -90,6 +103,9 @@ impl<'run> Worker<'run> {
         assert_eq!(connections.len(), budgets.len());
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC).context("cannot create an epoll instance")?;
         for (index, connection) in connections.iter().enumerate() {
+            if connection.is_stuck() {
+                continue;
+            }
             epoll::add(&poll, connection.stream(), EventData::new_u64(index as u64), EventFlags::IN)
                 .context("cannot watch a socket")?;
         }
@@ -99,6 +115,7 @@ impl<'run> Worker<'run> {
             clock,
             live,
             blocked: vec![false; connections.len()],
+            writers: connections.iter().filter(|connection| !connection.is_subscriber()).count(),
             connections,
             budgets,
             poll,
@@ -120,7 +137,9 @@ impl<'run> Worker<'run> {
         self.tally.measured_ns = end_ns - from_ns;
         self.tally.timeline.finish(end_ns);
         self.tally.unsent = self.overdue(end_ns.min(self.phase.stop_at_ns));
+        self.tally.pushes.stop();
         self.drain()?;
+        self.drain_pushes()?;
         Ok((self.connections, self.tally))
     }
 
@@ -160,8 +179,19 @@ impl<'run> Worker<'run> {
         Ok(())
     }
 
+    /// Waits for what subscriptions are still told, until nothing comes any more.
+    fn drain_pushes(&mut self) -> Result<()> {
+        let Some(watch) = self.phase.pushes else { return Ok(()) };
+        let deadline_ns = self.clock.now_ns() + nanoseconds(DRAIN_TIMEOUT);
+        while self.clock.now_ns() < deadline_ns
+            && self.wait_and_receive(nanoseconds(watch.silence), false)? > 0
+        {}
+        Ok(())
+    }
+
     fn has_work(&self) -> bool {
         self.in_flight > 0
+            || self.connections.iter().any(|one| one.is_open() && one.unconfirmed() > 0)
             || self.connections.iter().zip(&self.budgets).any(|(one, &budget)| one.is_open() && budget > 0)
     }
 
@@ -179,7 +209,7 @@ impl<'run> Worker<'run> {
     /// Hands out the messages that are due to one connection after the other, passing over those without room. What is
     /// due at once goes to the same one, up to a burst, so that this thread's own system calls do not hold it up.
     fn send_due(&mut self, now_ns: u64) {
-        let (first, count) = (self.next_connection, self.connections.len());
+        let (first, count) = (self.next_connection, self.writers);
         let (mut steps, mut full_in_a_row, mut burst) = (0, 0, 0);
         while full_in_a_row < count {
             let since_ns = self.due_ns();
@@ -243,7 +273,7 @@ impl<'run> Worker<'run> {
         }
     }
 
-    fn wait_and_receive(&mut self, wait_ns: u64, may_send: bool) -> Result<()> {
+    fn wait_and_receive(&mut self, wait_ns: u64, may_send: bool) -> Result<usize> {
         let empty = epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
         let mut events = [empty; EVENTS_PER_WAIT];
         let ready = self.wait(&mut events, wait_ns)?;
@@ -261,7 +291,7 @@ impl<'run> Worker<'run> {
             }
         }
         self.publish();
-        Ok(())
+        Ok(ready)
     }
 
     fn wait(&self, events: &mut [epoll::Event], wait_ns: u64) -> Result<usize> {
@@ -279,9 +309,19 @@ impl<'run> Worker<'run> {
             return;
         }
         let (before, tally, in_flight) = (self.tally.counts.replies, &mut self.tally, &mut self.in_flight);
-        let received = connection.receive(&mut self.buffer, |answered| {
-            *in_flight -= usize::from(answered.request.is_some());
-            tally.answered(answered, now_ns);
+        let stamps_from = self.phase.pushes.map(|watch| watch.stamps_from);
+        let received = connection.receive(&mut self.buffer, |arrival| match arrival {
+            Arrival::Answered(answered) => {
+                *in_flight -= usize::from(answered.request.is_some());
+                tally.answered(answered, now_ns);
+            }
+            Arrival::Subscribed(None) => {}
+            Arrival::Subscribed(Some(error)) => {
+                tally.counts.errors += 1;
+                tally.first_error.get_or_insert(error);
+            }
+            Arrival::Push(push) => tally.pushes.count(push, stamps_from, now_ns),
+            Arrival::End(why) => tally.pushes.end(why),
         });
         if tally.counts.replies > before {
             tally.silence.broken(now_ns, *in_flight > 0);

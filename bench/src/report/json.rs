@@ -53,11 +53,33 @@ impl Report {
             "client_cpu_percent": self.percent_of_cpu(measured.ran_ns),
             "client_cpu_wait_percent": self.percent_of_cpu(measured.waited_ns),
             "sent_late": self.options.rate.map(|_| latency_json(&tally.lateness)),
+            "pushes": options.subscribing.is_wanted().then(|| self.pushes_json()),
             "timeline": self.timeline_json(),
             "machine": self.machine.json(),
             "facts": self.facts_json(),
         })
         .to_string()
+    }
+
+    fn pushes_json(&self) -> Value {
+        let (subscribing, pushes) = (&self.options.subscribing, &self.tally.pushes);
+        json!({
+            "subscribers": subscribing.subscribers,
+            "on_writers": subscribing.subscribe_on_writers,
+            "subscriptions_each": subscribing.subscriptions,
+            "stuck": subscribing.stuck,
+            "mode": subscribing.subscribe_mode.name(),
+            "pushes_per_second": self.per_second(pushes.measured.pushes),
+            "records_per_second": self.per_second(pushes.measured.records),
+            "pushes": pushes.counts.pushes,
+            "records": pushes.counts.records,
+            "megabytes": pushes.counts.bytes as f64 / 1e6,
+            "snapshot_records": pushes.counts.snapshot_records,
+            "skipped": pushes.counts.skipped,
+            "ends": pushes.ends,
+            "first_end": pushes.first_end,
+            "latency": latency_json(&pushes.latency),
+        })
     }
 
     fn timeline_json(&self) -> Value {

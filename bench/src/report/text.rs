@@ -45,6 +45,11 @@ impl Report {
                 &format!("{all} acknowledged in all, {before} of them by the prefill"),
             );
         }
+        if self.options.subscribing.is_wanted() {
+            let latency = &self.tally.pushes.latency;
+            line(&mut text, "pushes", &self.pushes_text());
+            line(&mut text, "to a push", &latency_text(latency));
+        }
         line(&mut text, "trouble", &self.trouble_text());
         line(&mut text, "client", &self.client_text());
         text
@@ -98,6 +103,20 @@ impl Report {
         text
     }
 
+    fn pushes_text(&self) -> String {
+        let pushes = &self.tally.pushes;
+        let per_second = |count| self.grouped_per_second(count);
+        let mut text = format!(
+            "{} pushes/s, {} records/s",
+            per_second(pushes.measured.pushes),
+            per_second(pushes.measured.records)
+        );
+        if pushes.counts.skipped > 0 {
+            text += &format!(", {} changes skipped", grouped(pushes.counts.skipped));
+        }
+        text
+    }
+
     pub(super) fn traffic_text(&self) -> String {
         let measured = self.tally.measured;
         let megabytes = |bytes| self.per_second(bytes) / 1e6;
@@ -113,6 +132,9 @@ impl Report {
         if let Some(loss) = &tally.first_loss {
             let lost = counted(tally.connections_lost, "connection", "connections");
             troubles.push(format!("{lost} lost, the first: {loss}"));
+        }
+        if let Some(end) = &tally.pushes.first_end {
+            troubles.push(format!("{} subscriptions ended, the first: {end}", grouped(tally.pushes.ends)));
         }
         for (count, what) in [
             (tally.unanswered, "requests without a reply"),

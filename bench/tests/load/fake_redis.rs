@@ -1,6 +1,6 @@
 //! A Redis for tests that knows the few commands it is sent, and answers each as Redis does.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 

@@ -32,6 +32,10 @@ pub enum Behaviour {
     Stall { after: u64, time: Duration },
     /// Closes with 1008 after this many requests of a connection.
     Close { after: u64 },
+    /// Knows no subscriptions.
+    NoSubscriptions,
+    /// Ends all subscriptions when so many records have come.
+    EndAfter { records: u64 },
     /// Refuses the upgrade.
     Refuse,
 }
@@ -50,6 +54,14 @@ pub struct Seen {
     pub ended: u64,
     pub targets: Vec<String>,
     times: BTreeMap<String, i64>,
+    subscriptions: Vec<Subscription>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    collection: String,
+    name: String,
+    stream: TcpStream,
 }
 
 impl Seen {
@@ -78,8 +90,13 @@ impl FakeServer {
         let told = Arc::clone(&changed);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let peer =
-                    Peer { stream: stream.unwrap(), behaviour, seen: Arc::clone(&shared), requests: 0 };
+                let peer = Peer {
+                    stream: stream.unwrap(),
+                    behaviour,
+                    seen: Arc::clone(&shared),
+                    requests: 0,
+                    pushes: Vec::new(),
+                };
                 let (seen, told) = (Arc::clone(&shared), Arc::clone(&told));
                 thread::spawn(move || {
                     peer.serve();
@@ -106,6 +123,8 @@ struct Peer {
     behaviour: Behaviour,
     seen: Arc<Mutex<Seen>>,
     requests: u64,
+    /// What follows the replies of this turn.
+    pushes: Vec<(TcpStream, Vec<u8>)>,
 }
 
 impl Peer {
@@ -141,6 +160,10 @@ impl Peer {
                 replies.reverse();
             }
             self.send(&replies.concat());
+            for (mut stream, push) in self.pushes.drain(..) {
+                // A subscriber that has gone misses nothing.
+                let _ = stream.write_all(&push);
+            }
         }
     }
 
@@ -193,8 +216,13 @@ impl Peer {
         self.requests += 1;
         let request: Value = serde_json::from_slice(payload).unwrap();
         let [id, kind, data] = ["id", "type", "data"].map(|member| request[member].as_str().unwrap());
-        self.look_at(kind, &serde_json::from_str(data).unwrap());
+        let data_value: Value = serde_json::from_str(data).unwrap();
+        self.look_at(kind, &data_value);
+        if let Some(records) = data_value.as_array() {
+            self.push(records);
+        }
         let plain = match kind {
+            "sub" => return self.subscribe(id, &serde_json::from_str(data).unwrap()),
             "qdoc" => format!(r#"{{"id":"{id}","records":[{{"ts":1,"data":"{}"}}]}}"#, "x".repeat(700)),
             "gval" => format!(r#"{{"id":"{id}","value":"v"}}"#),
             _ => format!(r#"{{"id":"{id}"}}"#),
@@ -214,6 +242,37 @@ impl Peer {
                 frame(0x81, plain.as_bytes())
             }
             _ => frame(0x81, plain.as_bytes()),
+        }
+    }
+
+    fn subscribe(&mut self, id: &str, data: &Value) -> Vec<u8> {
+        if matches!(self.behaviour, Behaviour::NoSubscriptions) {
+            return frame(0x81, json!({"id": id, "error": "unknown type"}).to_string().as_bytes());
+        }
+        let collection = data["col"].as_str().unwrap().to_owned();
+        let stream = self.stream.try_clone().unwrap();
+        let subscription = Subscription { collection, name: id.to_owned(), stream };
+        self.seen.lock().unwrap().subscriptions.push(subscription);
+        frame(0x81, json!({"id": id, "cursor": "1-1"}).to_string().as_bytes())
+    }
+
+    /// Tells subscriptions of each record by itself, and once of an end.
+    fn push(&mut self, records: &[Value]) {
+        let mut seen = self.seen.lock().unwrap();
+        for record in records {
+            let told = |one: &&Subscription| one.collection == record["col"].as_str().unwrap();
+            for subscription in seen.subscriptions.iter().filter(told) {
+                let change = json!({"doc": record["doc"], "ts": record["ts"], "data": record["data"]});
+                let push = json!({"type": "push", "sub": subscription.name, "changes": [change]});
+                let push = frame(0x81, push.to_string().as_bytes());
+                self.pushes.push((subscription.stream.try_clone().unwrap(), push));
+            }
+        }
+        if matches!(self.behaviour, Behaviour::EndAfter { records } if seen.records >= records) {
+            for subscription in seen.subscriptions.drain(..) {
+                let end = json!({"type": "end", "sub": subscription.name, "error": "too slow"});
+                self.pushes.push((subscription.stream, frame(0x81, end.to_string().as_bytes())));
+            }
         }
     }
 

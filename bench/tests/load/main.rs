@@ -199,6 +199,57 @@ fn every_payload_is_sent_as_it_is() {
     std::fs::remove_file(&path).unwrap();
 }
 
+#[test]
+fn subscriptions_are_told_of_each_record_and_how_long_it_took() {
+    let server = FakeServer::start(Behaviour::InTurn);
+    let load_options = ["--rate=500", "--collections=2", "--documents=4", "--connections=2"];
+    let who = ["--subscribers=3", "--subscriptions=2", "--subscribe-mode=all"];
+    let (report, content) = load(&server, &[&load_options[..], &who].concat());
+    assert!(content, "{report}");
+    let pushes = &report["pushes"];
+    let records = number(pushes, "records");
+    // Each of the three subscribes to both collections; what was sent in the warm-up is not counted.
+    assert!(records >= 3 * 100 && records <= 3 * number(&report, "records_acknowledged"), "{report}");
+    assert_eq!(number(pushes, "pushes"), records);
+    let latency = |name: &str| pushes["latency"][name].as_f64().unwrap();
+    assert!(latency("count") >= 300.0 && latency("p50_us") > 0.0 && latency("max_us") < 10e6, "{report}");
+    let seen = server.seen_at_end(5);
+    assert!(seen.faults.is_empty(), "{:?}", seen.faults);
+    assert_eq!(seen.requests["sub"], 6);
+}
+
+#[test]
+fn writers_can_be_told_of_what_they_write() {
+    let server = FakeServer::start(Behaviour::InTurn);
+    let options = ["--collections=1", "--connections=2", "--in-flight=2", "--subscribe-on-writers"];
+    let (report, content) = load(&server, &options);
+    assert!(content, "{report}");
+    assert!(number(&report["pushes"], "records") > number(&report, "replies"), "{report}");
+}
+
+#[test]
+fn a_stuck_subscriber_is_not_read() {
+    let server = FakeServer::start(Behaviour::InTurn);
+    let options = ["--rate=200", "--collections=1", "--connections=1", "--subscribers=2", "--stuck=1"];
+    let (report, content) = load(&server, &options);
+    assert!(content, "{report}");
+    let records = number(&report["pushes"], "records");
+    assert!(records > 0 && records <= number(&report, "records_acknowledged"), "{report}");
+}
+
+#[test]
+fn refused_and_ended_subscriptions_are_told() {
+    let server = FakeServer::start(Behaviour::NoSubscriptions);
+    let output = bench(&["--url", &server.url, "--subscribers=1"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("the subscriptions failed: unknown type"), "{text}");
+
+    let server = FakeServer::start(Behaviour::EndAfter { records: 50 });
+    let (report, content) = load(&server, &["--collections=1", "--connections=1", "--subscribers=2"]);
+    assert!(!content);
+    assert_eq!((number(&report["pushes"], "ends"), &report["pushes"]["first_end"]), (2, &"too slow".into()));
+}
+
 /// A process that ends with the test.
 struct Serving(std::process::Child);
 
