@@ -8,7 +8,7 @@
 #   KEEP=DIR                                                  keeps the JSON of every run there
 #
 # It runs A, B, A, B, …, so that what slows the machine for a while hits both. Storage is what the endpoints were
-# started with, so the row that wants --data is left out. It writes to collection col0 of both, some gigabytes of
+# started with, so the rows that want --data are left out. It writes to collections col00 to col15 of both, some gigabytes of
 # records in all, and deletes nothing: use endpoints whose data nobody needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -46,7 +46,7 @@ build fluxiondb-bench
 mapfile -t names < <(row_names | sort -r)
 for ((pair = 1; pair <= pairs; pair++)); do
     for name in "${names[@]}"; do
-        [ "$(row_field "$name" storage)" != data ] || continue
+        [ "$(row_field "$name" storage)" = memory ] || continue
         say "$name, pair $pair of $pairs"
         one "$name" a "$url_a" "$pair"
         one "$name" b "$url_b" "$pair"
