@@ -32,5 +32,7 @@ mod reference;
 mod shutdown;
 #[path = "server/stats.rs"]
 mod stats;
+#[path = "server/subscriptions.rs"]
+mod subscriptions;
 
 use fluxion_testkit as support;

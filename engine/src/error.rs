@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::limits::{
     ERROR_PATTERN_CHARS_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX, PATTERN_FOLDED_CHARS_MAX,
-    PATTERN_TABLES_MAX,
+    PATTERN_TABLES_MAX, SUBSCRIPTION_PATTERNS_BYTES_MAX,
 };
 
 /// Why a request could not be carried out; nothing of it took effect.
@@ -41,6 +41,13 @@ pub enum Error {
         /// The pattern as the client wrote it.
         pattern: String,
     },
+    /// The patterns of all subscriptions take as much memory as they may.
+    SubscriptionPatternsTooBig,
+    /// The text that a subscription is to go on from is no cursor.
+    CursorInvalid {
+        /// The text.
+        cursor: String,
+    },
 }
 
 impl fmt::Display for Error {
@@ -67,6 +74,14 @@ impl fmt::Display for Error {
                 let limit = PATTERN_COMPILED_BYTES_MAX;
                 write!(f, "bad pattern {}: compiled, it takes more than {limit} bytes", shorten(pattern))
             }
+            Self::SubscriptionPatternsTooBig => {
+                let limit = SUBSCRIPTION_PATTERNS_BYTES_MAX >> 20;
+                write!(
+                    f,
+                    "too many patterns: those of all subscriptions take {limit} MiB, which is all that they may"
+                )
+            }
+            Self::CursorInvalid { cursor } => write!(f, "\"since\" is no cursor: {}", shorten(cursor)),
         }
     }
 }

@@ -9,17 +9,30 @@
 //! 3. When a reader wanted such a place in vain, no further change begins before those under way have ended. So a place
 //!    comes soon, whatever clients send.
 //! 4. Segments end at such places, unless one change is longer than a segment; each knows whether it does.
+//!
+//! Beside the readers, which take batches, there may be one visitor, who looks at changes where they are. It begins a visit
+//! only where a batch could end, and may stop anywhere.
 
 mod change;
 mod segment;
 
 pub use change::{Change, ChangeRef};
 pub use segment::Batch;
+pub(crate) use segment::Segment;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use segment::Segment;
+/// How far a visit came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visited {
+    /// Every change has been visited.
+    All,
+    /// There are more.
+    More,
+    /// There are more, but a change goes on in steps: they can be visited when it has ended.
+    Unfinished,
+}
 
 /// A reader of one feed, until it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +53,13 @@ struct ClosedSegment {
     ends_whole: bool,
 }
 
+impl ClosedSegment {
+    /// The number of the first change behind it.
+    fn end(&self) -> u64 {
+        self.first_number + self.segment.len() as u64
+    }
+}
+
 /// The changes that not all readers have taken yet.
 pub struct Feed {
     next_number: u64,
@@ -47,6 +67,8 @@ pub struct Feed {
     open: Segment,
     readers: Vec<Reader>,
     reader_count: u64,
+    /// The number of the next change for the visitor, if there is one.
+    visitor: Option<u64>,
     /// The bytes of all segments that were ever closed.
     closed_bytes: u64,
     /// Changes that have begun and go on in steps.
@@ -63,6 +85,7 @@ impl Feed {
             open: Segment::default(),
             readers: Vec::new(),
             reader_count: 0,
+            visitor: None,
             closed_bytes: 0,
             unfinished: 0,
             is_end_wanted: false,
@@ -71,7 +94,10 @@ impl Feed {
 
     /// Sets the number of the next change, before there is a reader: where a stored shard left off.
     pub fn start(&mut self, next_number: u64) {
-        assert!(self.readers.is_empty(), "a reader counts on the numbers that it was given");
+        assert!(
+            self.readers.is_empty() && self.visitor.is_none(),
+            "a reader counts on the numbers that it was given"
+        );
         self.next_number = next_number;
     }
 
@@ -99,6 +125,11 @@ impl Feed {
     pub fn waiting_bytes(&self, id: ReaderId) -> usize {
         let waiting = |reader: &Reader| (self.closed_bytes - reader.bytes) as usize + self.open.bytes();
         self.reader(id).map_or(0, waiting)
+    }
+
+    /// A batch of no changes, in which a reader's last word can be said.
+    pub fn empty_batch(&self) -> Batch {
+        Batch::starting_at(self.next_number)
     }
 
     /// Whether the reader has taken every change.
@@ -148,9 +179,58 @@ impl Feed {
         }
     }
 
+    /// Has what changes from now on visited, of a change under way the rest; or no longer.
+    pub(crate) fn set_visited(&mut self, is_visited: bool) {
+        if is_visited != self.visitor.is_some() {
+            self.visitor = is_visited.then_some(self.next_number);
+            self.drop_taken();
+        }
+    }
+
+    /// Whether a change is between its steps.
+    pub(crate) fn is_between_steps(&self) -> bool {
+        self.unfinished > 0
+    }
+
+    /// Shows the visitor the next changes with their numbers: at most so many, and none after one for which it returns
+    /// false.
+    pub(crate) fn visit(
+        &mut self,
+        count_max: usize,
+        mut f: impl FnMut(u64, ChangeRef<'_>) -> bool,
+    ) -> Visited {
+        let Some(next) = self.visitor.filter(|next| *next < self.next_number) else { return Visited::All };
+        if self.unfinished > 0 {
+            self.is_end_wanted = true;
+            return Visited::Unfinished;
+        }
+        let end = next.saturating_add(count_max as u64).min(self.next_number);
+        let mut number = next;
+        let mut first = self.closed.partition_point(|closed| closed.end() <= next);
+        let open_first = self.next_number - self.open.len() as u64;
+        let mut goes_on = true;
+        while goes_on && number < end {
+            let (segment, start) = match self.closed.get(first) {
+                Some(closed) => (&*closed.segment, closed.first_number),
+                None => (&self.open, open_first),
+            };
+            for index in (number - start) as usize..segment.len() {
+                if !goes_on || number == end {
+                    break;
+                }
+                goes_on = f(number, segment.get(index));
+                number += 1;
+            }
+            first += 1;
+        }
+        self.visitor = Some(number);
+        self.drop_taken();
+        if number == self.next_number { Visited::All } else { Visited::More }
+    }
+
     /// Enters a change.
     pub(crate) fn push(&mut self, change: ChangeRef<'_>) {
-        if !self.readers.is_empty() {
+        if !self.readers.is_empty() || self.visitor.is_some() {
             if self.open.is_full() {
                 self.close_segment(false);
             }
@@ -207,13 +287,16 @@ impl Feed {
     }
 
     fn drop_taken(&mut self) {
-        let Some(next) = self.readers.iter().map(|reader| reader.next).min() else {
+        let Some(next) = self.readers.iter().map(|reader| reader.next).chain(self.visitor).min() else {
             self.closed.clear();
             self.open = Segment::default();
             return;
         };
-        while self.closed.front().is_some_and(|closed| closed.first_number < next) {
+        while self.closed.front().is_some_and(|closed| closed.end() <= next) {
             self.closed.pop_front();
+        }
+        if self.readers.is_empty() && next == self.next_number {
+            self.open.clear();
         }
     }
 }

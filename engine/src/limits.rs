@@ -92,3 +92,58 @@ pub(crate) const INSERT_AHEAD: usize = 16;
 
 /// Documents that a read has fetched from memory before it comes to them.
 pub(crate) const READ_AHEAD: usize = 8;
+
+/// Work of making one push, in bytes of text examined and things looked at, beside the piece that it may write.
+pub(crate) const PUSH_WORK_MAX: usize = 256 * 1024;
+
+/// Work of one call that makes pushes, in the same measure: about half a millisecond.
+pub(crate) const PUMP_WORK_MAX: usize = 512 * 1024;
+
+/// The work of looking at a group of subscriptions, and of pushing to one of its members.
+pub(crate) const GROUP_WORK: usize = 256;
+/// The work of pushing to one member of a group.
+pub(crate) const MEMBER_WORK: usize = 64;
+
+/// Members that are pushed the same bytes in one go, so that the list of them stays short.
+pub(crate) const FANOUT_MAX: usize = 4096;
+
+/// Changes that subscriptions learn of in one step, each a few cache misses.
+pub(crate) const INTAKE_CHANGES: usize = 2048;
+
+/// Documents of a deleted collection that they learn of in one step.
+pub(crate) const INTAKE_DELETED: usize = 1024;
+
+/// Documents that are gone, of which a collection's order tells that; the subscribers to a collection that loses more at
+/// once begin anew.
+pub(crate) const ORDER_GONE_MAX: usize = 65_536;
+
+/// The text in a block of a history: what is forgotten at a time.
+pub(crate) const HISTORY_BLOCK_BYTES: usize = 64 * 1024;
+
+/// Changes in a block of a history.
+pub(crate) const HISTORY_BLOCK_CHANGES: usize = 1024;
+
+/// The weight of a change beside its texts: about what stands around them when it is sent.
+pub(crate) const HISTORY_CHANGE_BYTES: usize = 40;
+
+/// The memory of a collection's history: more than the largest buffer that a subscription may ask for.
+pub(crate) const HISTORY_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// The memory of all histories of a shard.
+pub(crate) const HISTORIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Time for which what is known of a collection's changes is kept when nobody asks for it any more, so that who was cut
+/// off can go on.
+pub(crate) const KEPT_MS: u64 = 30_000;
+
+/// Names of which a group remembers whether they match its pattern.
+pub(crate) const NAMES_KNOWN_MAX: usize = 65_536;
+
+/// Time for which a subscription may take nothing before what waits for it is held against its buffer.
+pub(crate) const SLOW_GRACE_MS: u64 = 100;
+
+/// Time between two looks at who takes nothing.
+pub(crate) const SLOW_CHECK_MS: u64 = 20;
+
+/// The memory of the patterns of a shard's subscriptions, as large as they can get: those of some thousand different ones.
+pub(crate) const SUBSCRIPTION_PATTERNS_BYTES_MAX: usize = 1024 * 1024 * 1024;

@@ -5,6 +5,7 @@ mod load;
 mod read;
 mod state;
 mod steps;
+mod subscribe;
 mod write;
 
 pub use execute::Outcome;

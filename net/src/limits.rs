@@ -130,3 +130,28 @@ pub const IO_MEMORY_BYTES: usize = 64 << 10;
 pub const START_PATIENCE: Duration = Duration::from_secs(3);
 /// The pause between two tries.
 pub const START_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest time that a subscription may ask for between two pushes.
+pub const EVERY_MS_MAX: i64 = 60_000;
+
+/// Bytes of changes that may wait for a subscription, unless it asks for another number.
+pub const BUFFER_BYTES_DEFAULT: usize = 1 << 20;
+
+/// The most that it may ask for: histories hold more than that.
+pub const BUFFER_BYTES_MAX: usize = 16 << 20;
+
+/// Subscriptions of one connection.
+pub const SUBSCRIPTIONS_PER_CONNECTION_MAX: usize = 64;
+
+/// Subscriptions of all connections.
+pub const SUBSCRIPTIONS_MAX: usize = 100_000;
+
+/// Bytes of pushes that may wait in a connection's send buffer before its subscriptions are pushed more: enough to keep a
+/// fast reader busy, and little beside what the kernel takes for a slow one.
+pub const PUSHES_WAITING_BYTES: usize = 64 * 1024;
+
+/// A push longer than this is not copied behind what a connection has not taken yet, but waits as one for all.
+pub const PUSH_COPIED_BYTES_MAX: usize = 16 * 1024;
+
+/// Time between two looks at whose time has come.
+pub const SUBSCRIPTION_TICK: Duration = Duration::from_millis(5);

@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod file;
 mod import;
+mod life;
 mod limits;
 mod load;
 mod plan;

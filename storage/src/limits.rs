@@ -48,3 +48,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Files of one directory: as many as a server may have cores.
 pub const SHARDS_MAX: usize = 1024;
+
+/// Collections of which it is stored from when on they have not changed, at the end of a server's life: those that somebody
+/// has subscribed to lately.
+pub(crate) const UNCHANGED_MAX: usize = 10_000;

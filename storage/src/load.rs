@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::file::ShardFile;
+use crate::life::{self, Life};
 use fluxion_engine::{Outcome, Request, Shard};
 use rusqlite::Rows;
 use std::collections::HashMap;
@@ -21,11 +22,12 @@ pub struct Loaded {
 /// Loads one shard; can be sent to the thread that is to own it.
 pub struct Loader {
     path: PathBuf,
+    life: Life,
 }
 
 impl Loader {
-    pub(crate) fn new(path: &Path) -> Loader {
-        Loader { path: path.to_owned() }
+    pub(crate) fn new(path: &Path, life: Life) -> Loader {
+        Loader { path: path.to_owned(), life }
     }
 
     /// Fills the shard. On an error it may be filled in part.
@@ -45,6 +47,14 @@ impl Loader {
             let mut entries = connection.prepare("SELECT collection, key, value FROM key_values")?;
             load_entries(shard, entries.query([])?, &mut loaded)
         })?;
+        let Life { epoch, before, first_number } = self.life;
+        shard.feed_mut().start(first_number);
+        shard.set_epoch(epoch, before);
+        if before.is_some() {
+            for (collection, number) in life::unchanged(&file)? {
+                shard.note_unchanged(&collection, number);
+            }
+        }
         Ok(loaded)
     }
 }

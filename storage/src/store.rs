@@ -7,6 +7,7 @@ use crate::directory::{self, DirectoryLock};
 use crate::error::Error;
 use crate::file::{ShardFile, file_name, sync_directory};
 use crate::import;
+use crate::life::Life;
 use crate::limits::BATCHES_SENT_MAX;
 use crate::load::Loader;
 use crate::relocate;
@@ -43,6 +44,7 @@ pub struct ApiKey {
 pub struct Store {
     options: StoreOptions,
     files: Vec<ShardFile>,
+    lives: Vec<Life>,
     lock: DirectoryLock,
 }
 
@@ -54,7 +56,8 @@ impl Store {
         let lock = directory::lock(&directory)?;
         let mut files = open_files(&directory, options.shard_count)?;
         put_in_order(&directory, &mut files, options.shard_count)?;
-        Ok(Store { options, files, lock })
+        let lives = files.iter().map(Life::begin).collect::<Result<_, _>>()?;
+        Ok(Store { options, files, lives, lock })
     }
 
     /// Reads the API keys, which don't include the master key.
@@ -68,7 +71,8 @@ impl Store {
 
     /// Gives a loader for each shard, in order.
     pub fn loaders(&self) -> Vec<Loader> {
-        self.files.iter().map(|file| Loader::new(&file.path)).collect()
+        let files = self.files.iter().zip(&self.lives);
+        files.map(|(file, life)| Loader::new(&file.path, *life)).collect()
     }
 
     /// Starts a writer for each shard, which answers to the reporter of the same place, and waits until all are ready.
@@ -81,9 +85,11 @@ impl Store {
         let StoreOptions { sync, cpus, .. } = self.options;
         let (mut senders, mut writers) = (Vec::new(), Vec::new());
         let (beginning, all_begun) = bounded(0);
-        for (index, (file, reporter)) in self.files.into_iter().zip(reporters).enumerate() {
+        self.files.iter().try_for_each(Life::mark_begun)?;
+        let files = self.files.into_iter().zip(self.lives);
+        for (index, ((file, life), reporter)) in files.zip(reporters).enumerate() {
             let (sender, batches) = bounded(BATCHES_SENT_MAX);
-            let work = Work::new(file, batches, reporter);
+            let work = Work::new(file, life, batches, reporter);
             writers.push(Writer::start(index, work, sync, cpus.clone(), beginning.clone())?);
             senders.push(sender);
         }

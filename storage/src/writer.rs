@@ -12,6 +12,7 @@ use crate::commit::commit;
 use crate::directory::DirectoryLock;
 use crate::error::{Error, describe};
 use crate::file::{ShardFile, begin_log, checkpoint};
+use crate::life::Life;
 use crate::limits::{IDLE, RETRY_FIRST, RETRY_LONGEST};
 use crate::plan::Plan;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -103,6 +104,11 @@ fn run_on(cpus: &[usize]) {
 /// A writer's state, on its thread.
 pub(crate) struct Work<F> {
     file: ShardFile,
+    life: Life,
+    /// The number of the first change that is not stored.
+    next_number: u64,
+    /// What the last batch said of collections.
+    unchanged: Vec<(String, u64)>,
     batches: Receiver<Batch>,
     report: F,
     /// The last batch, if it came while the one before was being tried.
@@ -112,8 +118,18 @@ pub(crate) struct Work<F> {
 }
 
 impl<F: Fn(Report)> Work<F> {
-    pub(crate) fn new(file: ShardFile, batches: Receiver<Batch>, report: F) -> Work<F> {
-        Work { file, batches, report, last: None, wal_is_empty: true }
+    pub(crate) fn new(file: ShardFile, life: Life, batches: Receiver<Batch>, report: F) -> Work<F> {
+        let next_number = life.first_number;
+        Work {
+            file,
+            life,
+            next_number,
+            unchanged: Vec::new(),
+            batches,
+            report,
+            last: None,
+            wal_is_empty: true,
+        }
     }
 
     fn run(mut self) -> Result<(), Error> {
@@ -128,6 +144,7 @@ impl<F: Fn(Report)> Work<F> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.life.mark_ended(&mut self.file, self.next_number, &self.unchanged)?;
         self.file.release()?;
         // The changes are safe in the write-ahead log too, so a failure here costs nothing.
         self.empty_wal();
@@ -148,8 +165,15 @@ impl<F: Fn(Report)> Work<F> {
         }
         debug!(file = %self.file.path.display(), changes = batch.len(), took = ?began.elapsed(), "committed");
         self.wal_is_empty = false;
+        self.stored(batch);
         (self.report)(Report::Committed);
         Ok(())
+    }
+
+    /// Notes what is in the file now.
+    fn stored(&mut self, batch: &Batch) {
+        self.next_number = batch.first_number() + batch.len() as u64;
+        self.unchanged = batch.unchanged().to_vec();
     }
 
     /// Waits; true at once if no more batches come than what is here then.
@@ -172,6 +196,7 @@ impl<F: Fn(Report)> Work<F> {
                 changes: batches[stored..].iter().map(|batch| batch.len()).sum(),
                 why: describe(&error),
             })?;
+            self.stored(batch);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::packet::Span;
 
 /// Changes whose texts lie in one arena.
 #[derive(Clone, Default)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     text: String,
     changes: Vec<Change<Span>>,
     /// The names of the newest change by position: collection, then document or key.
@@ -19,7 +19,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    pub(super) fn push(&mut self, change: ChangeRef<'_>) {
+    pub(crate) fn push(&mut self, change: ChangeRef<'_>) {
         let Self { text, changes, recent } = self;
         let mut index = 0;
         changes.push(change.map(|part| {
@@ -33,7 +33,7 @@ impl Segment {
         }));
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.changes.len()
     }
 
@@ -46,8 +46,32 @@ impl Segment {
         self.text.len() >= SEGMENT_TEXT_BYTES || self.changes.len() >= SEGMENT_CHANGES
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.text.len() + self.changes.len() * size_of::<Change<Span>>()
+    }
+
+    /// The bytes of its texts.
+    pub(crate) fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// One of its changes.
+    pub(crate) fn get(&self, index: usize) -> ChangeRef<'_> {
+        self.changes[index].map(|span| span.of(&self.text))
+    }
+
+    /// The first of its changes.
+    pub(crate) fn first(&self) -> Option<ChangeRef<'_>> {
+        self.changes().next()
+    }
+
+    /// Forgets its changes, and keeps its memory unless that is much.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.changes.clear();
+        self.recent = [Span::default(); 2];
+        self.text.shrink_to(SEGMENT_TEXT_BYTES / 8);
+        self.changes.shrink_to(SEGMENT_CHANGES / 8);
     }
 
     fn changes(&self) -> impl Iterator<Item = ChangeRef<'_>> {
@@ -61,6 +85,7 @@ pub struct Batch {
     first_number: u64,
     segments: Vec<Arc<Segment>>,
     bytes: usize,
+    unchanged: Vec<(String, u64)>,
 }
 
 impl Batch {
@@ -86,6 +111,16 @@ impl Batch {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
+    }
+
+    /// For the last batch of a shard: the collections that have not changed from a number on, to be known in its next life.
+    pub fn set_unchanged(&mut self, unchanged: Vec<(String, u64)>) {
+        self.unchanged = unchanged;
+    }
+
+    /// The collections that have not changed from a number on.
+    pub fn unchanged(&self) -> &[(String, u64)] {
+        &self.unchanged
     }
 
     /// The memory that its contents take.

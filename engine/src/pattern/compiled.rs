@@ -65,7 +65,7 @@ impl Pattern {
     }
 
     /// The memory that it takes, or may take when it has searched.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let lazy = if self.lazy.is_some() { PATTERN_LAZY_BYTES } else { 0 };
         self.parts.memory_usage() + lazy + Scratch::bytes(self.parts.states().len())
     }

@@ -85,6 +85,15 @@ impl<'a> Filter<'a> {
         }
     }
 
+    /// The memory of its patterns.
+    pub(crate) fn pattern_bytes(&self) -> usize {
+        let bytes = |test: &TextTest<'_>| match test {
+            TextTest::Literal(_) => 0,
+            TextTest::Pattern(pattern) => pattern.bytes(),
+        };
+        self.contains.iter().chain(&self.excludes).map(bytes).sum()
+    }
+
     pub(crate) fn into_owned(self) -> Filter<'static> {
         Filter {
             contains: self.contains.map(TextTest::into_owned),

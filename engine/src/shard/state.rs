@@ -1,14 +1,17 @@
-//! The things that a shard owns: the collections, the feed of changes and the compiled patterns.
+//! The things that a shard owns: the collections, the feed of changes, the compiled patterns and the
+//! subscriptions.
 
 use crate::collections::Collections;
 use crate::feed::{ChangeRef, Feed};
 use crate::pattern::PatternCache;
+use crate::subscriptions::Subscriptions;
 
 /// The data of one shard.
 pub struct Shard {
     pub(super) collections: Collections,
     pub(super) feed: Feed,
     pub(super) patterns: PatternCache,
+    pub(super) subscriptions: Subscriptions,
 }
 
 impl Default for Shard {
@@ -20,7 +23,12 @@ impl Default for Shard {
 impl Shard {
     /// An empty shard.
     pub fn new() -> Self {
-        Self { collections: Collections::new(), feed: Feed::new(), patterns: PatternCache::default() }
+        Self {
+            collections: Collections::new(),
+            feed: Feed::new(),
+            patterns: PatternCache::default(),
+            subscriptions: Subscriptions::default(),
+        }
     }
 
     /// Notes a change of what no shard holds, so that readers get it in order with the others: of the API keys.

@@ -50,6 +50,7 @@ impl Shard {
     }
 
     pub(super) fn delete_collection(&mut self, collection: &str) {
+        self.subscriptions.keep_deleted(collection, self.feed.next_number(), &self.collections);
         if self.collections.remove(collection) {
             self.feed.push(Change::DeleteCollection { collection });
         }

@@ -11,7 +11,7 @@ use crate::core::state::Core;
 use crate::core::turns::Turn;
 use crate::limits::{HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, READ_BYTES};
 use crate::serve::flush::flush;
-use crate::serve::refusals;
+use crate::serve::{pushes, refusals, subscriptions};
 use crate::wire::http::{Response, Status};
 use futures_lite::FutureExt;
 use futures_lite::io::AsyncWriteExt;
@@ -98,6 +98,7 @@ impl Connection {
         let _ = self.stream.stream().shutdown(Shutdown::Both);
         let abandoned = self.core.peers.leave(&mut self.peer.borrow_mut());
         self.core.abandon(abandoned);
+        subscriptions::leave(&self.core, &mut self.peer.borrow_mut());
         flush(&self.core);
     }
 
@@ -158,6 +159,7 @@ impl Connection {
             self.input.shrink();
         }
         peer.input_bytes = self.input.bytes();
+        pushes::settle(&self.core, peer);
         self.core.peers.settle(peer);
     }
 

@@ -134,7 +134,7 @@ impl Handover {
     }
 
     /// Whether the writer has been given every change.
-    fn is_handed_over(&self, shard: &Shard) -> bool {
+    pub fn is_handed_over(&self, shard: &Shard) -> bool {
         shard.feed().is_caught_up(self.reader)
     }
 
@@ -191,7 +191,13 @@ impl Handover {
     /// Sends what is left as the last batch, behind one that may have failed, and ends the writer.
     pub fn close(self, shard: &mut Shard) {
         let rest = shard.feed_mut().take(self.reader, usize::MAX);
-        if rest.is_some_and(|batch| self.sender.send(batch).is_err()) {
+        let (unchanged, has_changes) = (shard.unchanged(), rest.is_some());
+        if !has_changes && unchanged.is_empty() {
+            return;
+        }
+        let mut last = rest.unwrap_or_else(|| shard.feed().empty_batch());
+        last.set_unchanged(unchanged);
+        if self.sender.send(last).is_err() && has_changes {
             error!("changes are lost: the writer thread has ended");
         }
     }

@@ -5,7 +5,7 @@ use crate::core::handover::StorageState;
 use crate::core::keys::KeyChange;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress, StreamId, Ticket};
 use crate::requests::keys::KeyAction;
-use fluxion_engine::Packet;
+use fluxion_engine::{Packet, Push, Receiver, SubscriptionId, Terms};
 use std::sync::Arc;
 
 /// Asks a core to tell of itself.
@@ -80,6 +80,25 @@ pub enum Message {
     KeyChangeApplied(u64),
     /// Core 0 to itself: a change of API keys could not be stored, for this reason.
     KeyChangeNotStored(u64, Arc<str>),
+    /// Begin a subscription; answer with `Reply`.
+    Subscribe {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// The request's id, and the subscription's name.
+        id: Box<str>,
+        /// Names it among those of its connection.
+        key: u32,
+        /// What it asks for.
+        terms: Box<Terms<Box<str>>>,
+    },
+    /// End a subscription.
+    Unsubscribe(Receiver),
+    /// Send this to those of your connections that it is for.
+    Push(Push),
+    /// These subscriptions may be pushed more.
+    Credit(Vec<SubscriptionId>),
+    /// A core to itself: make more pushes.
+    PumpSubscriptions,
     /// From the writer: the batch is stored.
     Committed,
     /// From the writer: the batch could not be stored for this reason, and will be tried again.
@@ -120,6 +139,11 @@ impl Message {
             | Message::Continue(_)
             | Message::StepChanges
             | Message::CollectGarbage
+            | Message::Subscribe { .. }
+            | Message::Unsubscribe(_)
+            | Message::Push(_)
+            | Message::Credit(_)
+            | Message::PumpSubscriptions
             | Message::Tell(..) => false,
         }
     }

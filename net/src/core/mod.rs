@@ -15,6 +15,7 @@ pub mod readiness;
 pub mod state;
 pub mod storage;
 pub mod streams;
+pub mod subscriptions;
 pub mod throttle;
 pub mod ticket;
 pub mod turns;

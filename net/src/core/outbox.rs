@@ -9,9 +9,13 @@
 //! 3. Behind a close frame nothing follows.
 
 use crate::core::ticket::{Reservation, StreamAddress, StreamId};
-use crate::limits::{IDLE_BUFFER_BYTES, IN_FLIGHT_MAX, OUT_HIGH_BYTES, WINDOW_BYTES};
+use crate::limits::{
+    IDLE_BUFFER_BYTES, IN_FLIGHT_MAX, OUT_HIGH_BYTES, PUSH_COPIED_BYTES_MAX, PUSHES_WAITING_BYTES,
+    WINDOW_BYTES,
+};
 use crate::wire::frame;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// One part of a reply that comes in pieces.
@@ -27,7 +31,13 @@ pub struct Source {
 /// A message on its way out.
 enum Outgoing {
     Whole(Vec<u8>),
-    Pieces { sources: VecDeque<Source>, suffix: &'static [u8], started: bool },
+    /// A head, and a body that others are sent too.
+    Shared(Box<[u8]>, Arc<[u8]>),
+    Pieces {
+        sources: VecDeque<Source>,
+        suffix: &'static [u8],
+        started: bool,
+    },
 }
 
 /// The way in which a connection is to end.
@@ -189,6 +199,24 @@ impl Outbox {
         }
     }
 
+    /// Sends a message whose body others are sent too. A long one is copied only when it is its turn.
+    pub fn send_shared(&mut self, head: &[u8], body: &Arc<[u8]>) {
+        if self.closing == Closing::Sent {
+            return;
+        }
+        if self.queue.is_empty() && (body.len() <= PUSH_COPIED_BYTES_MAX || !self.has_unsent()) {
+            put_shared(&mut self.out, head, body);
+        } else {
+            self.queued_bytes += head.len() + body.len();
+            self.queue.push_back(Outgoing::Shared(head.into(), body.clone()));
+        }
+    }
+
+    /// Whether so little waits that subscriptions may be pushed more.
+    pub fn has_room_for_pushes(&self) -> bool {
+        self.queue.is_empty() && self.out.len() - self.sent < PUSHES_WAITING_BYTES
+    }
+
     /// Sends a reply whose parts come in pieces, one source after the other. Gives back the streams to abandon, when the
     /// connection is ending.
     pub fn send_pieces(&mut self, sources: VecDeque<Source>, suffix: &'static [u8]) -> Vec<StreamAddress> {
@@ -226,6 +254,14 @@ impl Outbox {
                 Some(Outgoing::Whole(payload)) => {
                     frame::put_text(&mut self.out, payload);
                     self.queued_bytes -= payload.len();
+                    self.queue.pop_front();
+                }
+                Some(Outgoing::Shared(head, body)) => {
+                    if self.sent < self.out.len() && body.len() > PUSH_COPIED_BYTES_MAX {
+                        return None;
+                    }
+                    put_shared(&mut self.out, head, body);
+                    self.queued_bytes -= head.len() + body.len();
                     self.queue.pop_front();
                 }
                 Some(Outgoing::Pieces { sources, suffix, started }) => {
@@ -326,6 +362,12 @@ impl Outbox {
     }
 }
 
+fn put_shared(out: &mut Vec<u8>, head: &[u8], body: &[u8]) {
+    frame::put_header(out, OpCode::Data(Data::Text), true, head.len() + body.len());
+    out.extend_from_slice(head);
+    out.extend_from_slice(body);
+}
+
 fn put_fragment(out: &mut Vec<u8>, started: &mut bool, last: bool, payload: &[u8]) {
     if payload.is_empty() && !last {
         return;
@@ -395,6 +437,31 @@ mod tests {
         outbox.advance(outbox.unsent().len());
         assert_eq!(outbox.pump(), Some((0, StreamId(7))));
         assert!(outbox.admits());
+    }
+
+    #[test]
+    fn a_long_body_that_others_get_too_waits_uncopied_behind_what_was_not_taken() {
+        let body: Arc<[u8]> = vec![b'x'; 2 * PUSH_COPIED_BYTES_MAX].into();
+        let mut outbox = outbox();
+        assert!(outbox.has_room_for_pushes());
+        for _ in 0..3 {
+            outbox.send_shared(b"h", &body);
+        }
+        assert!(outbox.unsent().len() < 2 * body.len() && !outbox.has_room_for_pushes());
+        assert!(outbox.held_bytes() > 3 * body.len(), "what waits is counted");
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(outbox.pump(), None);
+            sent.extend_from_slice(outbox.unsent());
+            outbox.advance(outbox.unsent().len());
+        }
+        let mut expected = Vec::new();
+        let message = [b"h", &body[..]].concat();
+        (0..3).for_each(|_| frame::put_text(&mut expected, &message));
+        assert!(sent == expected && outbox.has_room_for_pushes());
+        outbox.send_shared(b"h", &body[..1].into());
+        outbox.send(b"r".to_vec());
+        assert_eq!(outbox.unsent(), b"\x81\x02hx\x81\x01r");
     }
 
     #[test]

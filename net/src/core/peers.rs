@@ -6,6 +6,7 @@
 
 use crate::core::keys::KeyId;
 use crate::core::outbox::Outbox;
+use crate::core::subscriptions::PeerSubscriptions;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
 use crate::requests::scope::Scope;
 use std::cell::{Cell, RefCell};
@@ -63,6 +64,8 @@ pub struct Peer {
     /// The socket is closed, and the task has ended.
     gone: bool,
     waker: Option<Waker>,
+    /// Its subscriptions.
+    pub subscriptions: PeerSubscriptions,
 }
 
 impl Peer {
@@ -84,6 +87,7 @@ impl Peer {
             counted_bytes: 0,
             gone: false,
             waker: None,
+            subscriptions: PeerSubscriptions::default(),
         }
     }
 
@@ -104,7 +108,7 @@ impl Peer {
 
     /// Bytes that this connection makes the server hold.
     pub fn held_bytes(&self) -> usize {
-        self.outbox.held_bytes() + self.input_bytes
+        self.outbox.held_bytes() + self.input_bytes + self.subscriptions.waiting_bytes()
     }
 }
 

@@ -18,17 +18,19 @@ use crate::core::peers::{Peers, SharedPeer};
 use crate::core::readiness::Readiness;
 use crate::core::storage::Storage;
 use crate::core::streams::Streams;
+use crate::core::subscriptions::Subscriptions;
 use crate::core::throttle::Throttle;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
 use crate::core::turns::Turns;
 use crate::core::unfinished::Unfinished;
-use crate::limits::{PADDING_BYTES, READ_BYTES};
+use crate::limits::{PADDING_BYTES, READ_BYTES, SUBSCRIPTIONS_MAX};
 use crate::options::ServerOptions;
 use crate::requests::decode::Decoder;
 use crate::requests::scope::Scope;
 use crossbeam_channel::Sender;
 use fluxion_engine::{Batch, Shard};
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,6 +61,8 @@ pub struct Shared {
     pub connection_count: Arc<AtomicUsize>,
     /// Cores that still have connections to end.
     pub active_cores: AtomicUsize,
+    /// Subscriptions of all connections.
+    pub subscription_count: AtomicUsize,
     /// Bytes that the connections of each core make the server hold.
     pub held_bytes: Vec<Published>,
     /// When the server began.
@@ -72,6 +76,7 @@ impl Shared {
             mailboxes: (0..core_count).map(|_| Mailbox::default()).collect(),
             connection_count: Arc::default(),
             active_cores: AtomicUsize::new(core_count),
+            subscription_count: AtomicUsize::new(0),
             held_bytes: (0..core_count).map(|_| Published::default()).collect(),
             started_at: Instant::now(),
         }
@@ -81,6 +86,20 @@ impl Shared {
     pub fn send(&self, to: CoreIndex, message: Message) {
         self.leave(to, message);
         self.mailboxes[to].kick();
+    }
+
+    /// Counts a subscription; false if there are as many as may be.
+    pub fn subscription_begins(&self) -> bool {
+        let is_one_too_many = self.subscription_count.fetch_add(1, Ordering::Relaxed) >= SUBSCRIPTIONS_MAX;
+        if is_one_too_many {
+            self.subscription_ended();
+        }
+        !is_one_too_many
+    }
+
+    /// Counts the end of one.
+    pub fn subscription_ended(&self) {
+        self.subscription_count.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn leave(&self, to: CoreIndex, message: Message) {
@@ -132,6 +151,8 @@ pub struct Core {
     pub gatherings: RefCell<Gatherings>,
     /// Replies that are being made in pieces.
     pub streams: RefCell<Streams>,
+    /// The subscriptions of its shard.
+    pub subscriptions: Subscriptions,
     /// Changes that go on in steps.
     pub unfinished: RefCell<Unfinished>,
     /// Deleted data is being freed.
@@ -161,6 +182,10 @@ impl Core {
         let mut keys = KeyTable::new(&options.master_key);
         start.api_keys.iter().for_each(|(secret, scope)| keys.restore(secret, *scope));
         let mut shard = start.shard;
+        if !shard.has_epoch() {
+            shard.set_epoch(RandomState::new().hash_one(index), None);
+        }
+        let is_subscribed = shard.has_subscriptions();
         let handover = start.writer.map(|(options, sender)| Handover::new(options, sender, &mut shard));
         Core {
             index,
@@ -174,6 +199,7 @@ impl Core {
             key_barriers: RefCell::default(),
             gatherings: RefCell::default(),
             streams: RefCell::new(Streams::new(index)),
+            subscriptions: Subscriptions::new(core_count, is_subscribed),
             unfinished: RefCell::default(),
             collecting: Cell::new(false),
             decoder: RefCell::default(),
@@ -188,6 +214,11 @@ impl Core {
             options,
             shared,
         }
+    }
+
+    /// Milliseconds since the server began, for what the shard does at times.
+    pub fn now_ms(&self) -> u64 {
+        self.shared.started_at.elapsed().as_millis() as u64
     }
 
     /// The number of cores, and so of shards.

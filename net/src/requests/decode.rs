@@ -10,12 +10,13 @@ use crate::requests::keys::KeyAction;
 use crate::requests::kind::Kind;
 use crate::requests::read;
 use crate::requests::scan::RawText;
+use crate::requests::subscription;
 use crate::requests::tame::tame_numbers;
 use crate::requests::unescape::{BadEscape, unescape, unescape_strings};
 use crate::requests::usual::read_usual;
 use crate::requests::vectors::{Quotes, Vectors};
 use crate::requests::wrong::{Said, Wrong};
-use fluxion_engine::Request;
+use fluxion_engine::{Request, Terms};
 use simd_json::{Buffers, Node, Tape};
 
 /// Why a message was not understood.
@@ -116,6 +117,24 @@ impl Decoder {
     /// The same, of a `keys` message.
     pub fn key_action(&mut self, message: &[u8], envelope: &Envelope<'_>) -> Result<KeyAction, Misread> {
         self.read(message, &envelope.data, read::read_key_action)
+    }
+
+    /// The same, of a `sub` message.
+    pub fn subscription(
+        &mut self,
+        message: &[u8],
+        envelope: &Envelope<'_>,
+    ) -> Result<Terms<Box<str>>, Misread> {
+        self.read(message, &envelope.data, subscription::read_terms)
+    }
+
+    /// The same, of an `unsub` message.
+    pub fn subscription_name(
+        &mut self,
+        message: &[u8],
+        envelope: &Envelope<'_>,
+    ) -> Result<Box<str>, Misread> {
+        self.read(message, &envelope.data, subscription::read_name)
     }
 
     /// The text of the data itself.

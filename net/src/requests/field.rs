@@ -39,9 +39,23 @@ pub enum Field {
     Action,
     /// `scope`
     Scope,
+    /// `mode`
+    Mode,
+    /// `snapshot`
+    Snapshot,
+    /// `since`
+    Since,
+    /// `every`
+    Every,
+    /// `slow`
+    Slow,
+    /// `buffer`
+    Buffer,
+    /// `sub`
+    Sub,
 }
 /// The number of members that requests know.
-pub const FIELD_COUNT: usize = Field::Scope as usize + 1;
+pub const FIELD_COUNT: usize = Field::Sub as usize + 1;
 
 /// The member with this name, if requests know it.
 pub fn field(name: &str) -> Option<Field> {
@@ -63,6 +77,13 @@ pub fn field(name: &str) -> Option<Field> {
         "value" => Field::Value,
         "action" => Field::Action,
         "scope" => Field::Scope,
+        "mode" => Field::Mode,
+        "snapshot" => Field::Snapshot,
+        "since" => Field::Since,
+        "every" => Field::Every,
+        "slow" => Field::Slow,
+        "buffer" => Field::Buffer,
+        "sub" => Field::Sub,
         _ => return None,
     })
 }
@@ -88,6 +109,13 @@ impl Field {
             Field::Value => "value",
             Field::Action => "action",
             Field::Scope => "scope",
+            Field::Mode => "mode",
+            Field::Snapshot => "snapshot",
+            Field::Since => "since",
+            Field::Every => "every",
+            Field::Slow => "slow",
+            Field::Buffer => "buffer",
+            Field::Sub => "sub",
         }
     }
 }

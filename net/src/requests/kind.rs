@@ -43,6 +43,10 @@ pub enum Kind {
     ApiKeys,
     /// The counters of every core.
     Stats,
+    /// Makes a subscription.
+    Subscribe,
+    /// Ends one.
+    Unsubscribe,
     /// Authenticates, with `--legacy-auth` as the first message only.
     Auth,
     /// Any other text.
@@ -58,6 +62,8 @@ pub enum Target {
     EveryCore,
     /// The core that decides about API keys.
     KeyOwner,
+    /// The core that the connection is on, and the one that owns the collection.
+    Subscriptions,
     /// Nobody: it is answered with an error.
     Nobody,
 }
@@ -98,6 +104,8 @@ impl Kind {
         Kind::Connections,
         Kind::ApiKeys,
         Kind::Stats,
+        Kind::Subscribe,
+        Kind::Unsubscribe,
         Kind::Auth,
         Kind::Unknown,
     ];
@@ -123,6 +131,8 @@ impl Kind {
             b"conn" => Kind::Connections,
             b"keys" => Kind::ApiKeys,
             b"stats" => Kind::Stats,
+            b"sub" => Kind::Subscribe,
+            b"unsub" => Kind::Unsubscribe,
             b"auth" | b"api-key" => Kind::Auth,
             _ => Kind::Unknown,
         }
@@ -132,7 +142,7 @@ impl Kind {
     #[rustfmt::skip]
     pub const fn facts(self) -> Facts {
         use Scope::{Delete, Master, Read, Write};
-        use Target::{EveryCore, KeyOwner, Nobody, Shards};
+        use Target::{EveryCore, KeyOwner, Nobody, Shards, Subscriptions};
         let (name, needs, target, cost_varies) = match self {
             Kind::Insert           => ("ins",     Write,  Shards, false),
             Kind::Latest           => ("qry",     Read,   Shards, true),
@@ -152,6 +162,8 @@ impl Kind {
             Kind::Connections      => ("conn",    Read,   EveryCore, false),
             Kind::ApiKeys          => ("keys",    Master, KeyOwner, false),
             Kind::Stats            => ("stats",   Read,   EveryCore, false),
+            Kind::Subscribe        => ("sub",     Read,   Subscriptions, true),
+            Kind::Unsubscribe      => ("unsub",   Read,   Subscriptions, false),
             Kind::Auth             => ("auth",    Read,   Nobody, false),
             Kind::Unknown          => ("unknown", Read,   Nobody, false),
         };
@@ -186,6 +198,8 @@ mod tests {
                 Kind::Keys,
                 Kind::Connections,
                 Kind::Stats,
+                Kind::Subscribe,
+                Kind::Unsubscribe,
                 Kind::Auth,
                 Kind::Unknown
             ]

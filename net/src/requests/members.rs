@@ -134,12 +134,17 @@ impl<'a> Members<'a> {
 
     /// A truth value, false if it is not there.
     pub fn flag(&self, field: Field) -> Said<bool> {
+        Ok(self.given_flag(field)?.unwrap_or(false))
+    }
+
+    /// A truth value, if it is there.
+    pub fn given_flag(&self, field: Field) -> Said<Option<bool>> {
         match self.get(field) {
-            None => Ok(false),
-            Some(Value::Flag(flag)) => Ok(*flag),
+            None => Ok(None),
+            Some(Value::Flag(flag)) => Ok(Some(*flag)),
             Some(value) => match integer(value) {
-                Some(0) => Ok(false),
-                Some(1) => Ok(true),
+                Some(0) => Ok(Some(false)),
+                Some(1) => Ok(Some(true)),
                 _ => Err(Wrong::NotAFlag(field, describe(value))),
             },
         }

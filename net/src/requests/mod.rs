@@ -13,6 +13,7 @@ pub mod read;
 mod samples;
 pub mod scan;
 pub mod scope;
+pub mod subscription;
 pub mod tame;
 pub mod unescape;
 pub mod usual;

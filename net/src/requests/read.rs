@@ -36,7 +36,13 @@ pub fn read_request<'a>(kind: Kind, nodes: &[Node<'a>]) -> Said<Request<&'a str>
         | Kind::AllValues
         | Kind::Keys
         | Kind::RemoveValue => read_object(kind, &members()?),
-        Kind::Connections | Kind::ApiKeys | Kind::Stats | Kind::Auth | Kind::Unknown => {
+        Kind::Connections
+        | Kind::ApiKeys
+        | Kind::Stats
+        | Kind::Subscribe
+        | Kind::Unsubscribe
+        | Kind::Auth
+        | Kind::Unknown => {
             unreachable!("{kind:?} is not for the shards")
         }
     }

@@ -30,6 +30,17 @@ pub enum Wrong {
     NotAnInteger(Field, String),
     /// A member is no truth value, but this.
     NotAFlag(Field, String),
+    /// A member is none of the texts that it may be, but this.
+    NotOneOf(Field, &'static str, String),
+    /// A member is not from 0 to a bound.
+    OutOfRange {
+        /// The member.
+        field: Field,
+        /// What it is.
+        value: i64,
+        /// The bound.
+        max: i64,
+    },
     /// Two times are not in order.
     OutOfOrder((Field, i64), (Field, i64)),
     /// An action on API keys that there is not.
@@ -38,6 +49,13 @@ pub enum Wrong {
     UnknownType,
     /// Authentication by message, without `--legacy-auth` or not as the first one.
     AuthMessage,
+}
+
+impl Wrong {
+    /// A text that is none of those that a member may be; only its beginning is shown.
+    pub fn not_one_of(field: Field, allowed: &'static str, text: &str) -> Wrong {
+        Wrong::NotOneOf(field, allowed, text.chars().take(40).collect())
+    }
 }
 
 impl fmt::Display for Wrong {
@@ -56,6 +74,12 @@ impl fmt::Display for Wrong {
             }
             Wrong::NotAFlag(field, shown) => {
                 write!(f, "\"{field}\" must be true, false, 0 or 1, not {shown}")
+            }
+            Wrong::NotOneOf(field, allowed, shown) => {
+                write!(f, "\"{field}\" must be {allowed}, not the text \"{shown}\"")
+            }
+            Wrong::OutOfRange { field, value, max } => {
+                write!(f, "\"{field}\" must be from 0 to {max}, not {value}")
             }
             Wrong::OutOfOrder((first, from), (last, to)) => {
                 write!(f, "\"{first}\" ({from}) must not be greater than \"{last}\" ({to})")

@@ -1,13 +1,14 @@
 //! The end of a burst of work on a core.
 
 use crate::core::state::Core;
-use crate::serve::{memory, storage};
+use crate::serve::{memory, storage, subscriptions};
 
-/// Hands changes over, looks after memory, and wakes the cores and connections that something was left for. Once after
+/// Hands changes over, pushes them to who has subscribed, looks after memory, and wakes the cores and connections that something was left for. Once after
 /// each burst.
 pub fn flush(core: &Core) {
     core.bursts.set(core.bursts.get() + 1);
     storage::tend(core);
+    subscriptions::tend(core);
     memory::watch(core);
     core.deliver();
 }

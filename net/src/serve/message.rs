@@ -11,7 +11,7 @@ use crate::requests::envelope::Envelope;
 use crate::requests::kind::{Facts, Kind, Target};
 use crate::requests::long::{LongRecords, read_long_object};
 use crate::requests::wrong::Wrong;
-use crate::serve::{replies, route, tell};
+use crate::serve::{replies, route, subscriptions, tell};
 use crate::wire::reply;
 use fluxion_engine::{Request, ShardId, shard_of};
 
@@ -58,6 +58,11 @@ pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Op
             Ok(())
         }
         Target::KeyOwner => manage_keys(core, peer, message, &envelope),
+        Target::Subscriptions => {
+            let taken = take_subscription(core, peer, message, &envelope);
+            turn.look();
+            taken
+        }
         Target::Nobody if envelope.kind == Kind::Auth => Err(Misread::Wrong(Wrong::AuthMessage)),
         Target::Nobody => Err(Misread::Wrong(Wrong::UnknownType)),
     };
@@ -73,7 +78,7 @@ fn is_allowed(core: &Core, peer: &mut Peer, id: &str, facts: &Facts) -> bool {
     core.counters.refusal(Refusal::Permission);
     let wrong = match facts.target {
         Target::KeyOwner => "only the master key may manage API keys",
-        Target::Shards | Target::EveryCore | Target::Nobody => "permission denied",
+        Target::Shards | Target::EveryCore | Target::Subscriptions | Target::Nobody => "permission denied",
     };
     replies::refuse(core, peer, id, wrong);
     false
@@ -130,6 +135,22 @@ fn manage_keys(core: &Core, peer: &mut Peer, message: &[u8], envelope: &Envelope
     let action = core.decoder.borrow_mut().key_action(message, envelope)?;
     let ticket = replies::begin(peer, None, SMALL_REPLY_BYTES + message.len(), true);
     core.post(0, Message::ManageKeys { ticket, id: envelope.id.as_ref().into(), action });
+    Ok(())
+}
+
+fn take_subscription(
+    core: &Core,
+    peer: &mut Peer,
+    message: &[u8],
+    envelope: &Envelope<'_>,
+) -> Result<(), Misread> {
+    if envelope.kind == Kind::Subscribe {
+        let terms = core.decoder.borrow_mut().subscription(message, envelope)?;
+        subscriptions::subscribe(core, peer, &envelope.id, terms);
+    } else {
+        let name = core.decoder.borrow_mut().subscription_name(message, envelope)?;
+        subscriptions::unsubscribe(core, peer, &envelope.id, &name);
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::core::outbox::Source;
 use crate::core::peers::{Peer, SharedPeer};
 use crate::core::state::Core;
 use crate::core::ticket::{PeerAddress, Reservation, StreamAddress, StreamId, Ticket};
+use crate::serve::pushes;
 use crate::wire::reply;
 
 /// Counts a request of a connection that is answered later.
@@ -42,6 +43,7 @@ pub fn take(core: &Core, ticket: Ticket, payload: Vec<u8>, rest: Option<StreamAd
         Some(number) => {
             let part = Part { payload, rest, reservation: ticket.reservation };
             let Some(gathering) = core.gatherings.borrow_mut().add(number, part) else { return };
+            peer.subscriptions.end_gathered(number);
             gathering.reservations().for_each(|reservation| peer.outbox.end(reservation));
             gathering.answer()
         }
@@ -52,6 +54,9 @@ pub fn take(core: &Core, ticket: Ticket, payload: Vec<u8>, rest: Option<StreamAd
             let abandoned = peer.outbox.send_pieces(sources, suffix);
             core.abandon(abandoned);
         }
+    }
+    if ticket.gather.is_some() {
+        pushes::release(core, peer);
     }
     look_after(core, peer, &shared);
 }

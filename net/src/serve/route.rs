@@ -35,6 +35,9 @@ pub fn send(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
         }
         Route::Each(shape, parts) => {
             let number = core.gatherings.borrow_mut().open(id, shape, parts.len());
+            if request.changes() {
+                peer.subscriptions.begin_gathered(number);
+            }
             for (index, part) in parts {
                 let ticket = replies::begin(peer, Some(number), cost(&part), part.may_take_steps());
                 if index == core.index {
@@ -57,6 +60,7 @@ pub fn send_packets(core: &Core, peer: &mut Peer, id: &str, packets: Packets) {
         return peer.outbox.send(reply::done(id));
     }
     let number = core.gatherings.borrow_mut().open(id, Shape::Acknowledgement, packets.len());
+    peer.subscriptions.begin_gathered(number);
     for (index, packet) in packets {
         let ticket = replies::begin(peer, Some(number), packet.bytes() + SMALL_REPLY_BYTES, true);
         if index == core.index {

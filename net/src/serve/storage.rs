@@ -5,7 +5,7 @@ use crate::core::handover::{Held, Hold, StorageState};
 use crate::core::message::Message;
 use crate::core::state::Core;
 use crate::core::ticket::{CoreIndex, Ticket};
-use crate::serve::replies;
+use crate::serve::{replies, subscriptions};
 use crate::wire::reply;
 use fluxion_engine::ChangeRef;
 use std::sync::Arc;
@@ -86,6 +86,8 @@ pub fn tend(core: &Core) {
 pub fn committed(core: &Core) {
     let held = core.storage.handover.borrow_mut().as_mut().map(|handover| handover.committed(Instant::now()));
     held.into_iter().flatten().for_each(|held| release(core, held));
+    // Behind the replies.
+    subscriptions::release(core);
     let state = core.storage.state(core.index);
     if state.failing.is_some() {
         info!(shard = core.index, "storing works again");

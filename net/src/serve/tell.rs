@@ -72,6 +72,8 @@ fn stats(core: &Core) -> String {
         ("documents", shard.document_count() as u64),
         ("records", shard.record_count() as u64),
         ("data_bytes", shard.bytes() as u64),
+        ("subscriptions", shard.subscription_count() as u64),
+        ("subscription_bytes", shard.subscription_bytes() as u64),
         ("errors", counters.errors.get()),
         ("bytes_in", counters.bytes_in.get()),
         ("bytes_out", counters.bytes_out.get()),

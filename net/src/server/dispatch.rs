@@ -5,7 +5,7 @@ use crate::core::state::Core;
 use crate::core::turns::Turn;
 use crate::limits::{MAILBOX_BATCH, MAILBOX_TURN_MAX, MAILBOX_TURN_PER_MESSAGE, TURN};
 use crate::serve::flush::flush;
-use crate::serve::{clock, execute, keys, replies, steps, storage, streams, tell};
+use crate::serve::{clock, execute, keys, pushes, replies, steps, storage, streams, subscriptions, tell};
 use std::time::Duration;
 
 /// Carries out messages until it has done so once more with `enough` being true.
@@ -51,6 +51,12 @@ fn handle(core: &Core, message: Message) {
         Message::ApplyKeyChange { number, change } => keys::apply(core, number, &change),
         Message::KeyChangeApplied(number) => keys::applied(core, number),
         Message::KeyChangeNotStored(number, wrong) => keys::not_stored(core, number, &wrong),
+        Message::Subscribe { ticket, id, key, terms } => subscriptions::begin(core, ticket, &id, key, &terms),
+        Message::Unsubscribe(receiver) => subscriptions::end(core, receiver),
+        Message::Push(push) => pushes::take(core, &push),
+        Message::Credit(ids) => pushes::take_credit(core, &ids),
+        // The end of the burst makes them.
+        Message::PumpSubscriptions => core.subscriptions.is_pumping.set(false),
         Message::Committed => storage::committed(core),
         Message::CommitFailed(why) => storage::commit_failed(core, why),
         Message::Storage { core: of, state } => storage::note(core, of, state),

@@ -7,7 +7,7 @@ use crate::core::message::Message;
 use crate::core::state::Core;
 use crate::limits::ACCEPT_PAUSE;
 use crate::serve::flush::flush;
-use crate::serve::{clock, storage};
+use crate::serve::{clock, storage, subscriptions};
 use crate::server::dispatch::carry_out_messages;
 use crate::server::listener::Listener;
 use crate::server::watch::watch;
@@ -24,6 +24,8 @@ pub async fn run(core: Rc<Core>, listener: Listener) {
     glommio::spawn_local(keep_time(core.clone())).detach();
     let pacing = core.clone();
     glommio::spawn_local(async move { clock::pace(&pacing).await }).detach();
+    let timing = core.clone();
+    glommio::spawn_local(async move { subscriptions::keep_time(&timing, flush).await }).detach();
     carry_out_messages(&core, Core::is_stopping).await;
     glommio::spawn_local(end(core.clone(), accepting)).detach();
     carry_out_messages(&core, Core::is_finished).await;

@@ -1,0 +1,120 @@
+//! Subscriptions that ask the same: they share the test of names, the filter, and the bytes of what they are pushed while
+//! they stand at the same place.
+//!
+//! Invariant: the members that are caught up have been pushed everything before `position` that concerns the group; and if
+//! `marked` is not beyond it, there is nothing that they have not been pushed.
+
+use hashbrown::HashMap;
+use std::rc::Rc;
+
+use super::terms::{Mode, Terms};
+use crate::limits::NAMES_KNOWN_MAX;
+use crate::pattern::{Filter, NameTest, Pattern, Search};
+
+/// The test of a document's name.
+pub(super) enum Names {
+    /// Every name.
+    All,
+    /// This one.
+    Literal(Box<str>),
+    /// Those that match, and what is known of some.
+    Pattern(Rc<Pattern>, HashMap<Box<str>, bool>),
+}
+
+impl Names {
+    pub(super) fn new(test: Option<NameTest<'_>>) -> Self {
+        match test {
+            None => Self::All,
+            Some(NameTest::Literal(name)) => Self::Literal(name.into()),
+            Some(NameTest::Pattern(pattern)) => Self::Pattern(pattern, HashMap::new()),
+        }
+    }
+
+    /// The memory of the pattern, without what it has remembered.
+    pub(super) fn pattern_bytes(&self) -> usize {
+        match self {
+            Self::All | Self::Literal(_) => 0,
+            Self::Pattern(pattern, _) => pattern.bytes(),
+        }
+    }
+
+    /// Whether a name passes; a pattern is searched for once a name.
+    pub(super) fn matches(&mut self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Literal(literal) => **literal == *name,
+            Self::Pattern(pattern, known) => {
+                if let Some(matches) = known.get(name) {
+                    return *matches;
+                }
+                let matches = Search::default().run(pattern, name, &mut { usize::MAX }) == Some(true);
+                if known.len() >= NAMES_KNOWN_MAX {
+                    known.clear();
+                }
+                known.insert(name.into(), matches);
+                matches
+            }
+        }
+    }
+}
+
+/// A document whose newest record the filter holds back.
+#[derive(Clone, Copy)]
+pub(super) struct Failing {
+    /// Tells the entry in the order from others that had its slot.
+    pub(super) born: u64,
+    /// The number of the change at which that was first seen: whoever stands beyond it has been told.
+    pub(super) since: u64,
+}
+
+/// Subscriptions that ask the same.
+pub(super) struct Group {
+    pub(super) tracked: u32,
+    pub(super) key: Box<str>,
+    pub(super) mode: Mode,
+    pub(super) names: Names,
+    pub(super) filter: Filter<'static>,
+    /// The memory of its patterns.
+    pub(super) pattern_bytes: usize,
+    /// By slot in the order; only of documents that were looked at.
+    pub(super) failing: HashMap<u32, Failing>,
+    pub(super) members: Vec<u32>,
+    pub(super) caught_up: Vec<u32>,
+    /// Those that may be pushed something and stand each at a place of its own.
+    pub(super) behind: Vec<u32>,
+    pub(super) position: u64,
+    /// One past the last change that may concern it.
+    pub(super) marked: u64,
+    pub(super) is_dirty: bool,
+}
+
+impl Group {
+    /// Notes that a change may concern it; true if there is somebody to push it to, who is not in the list of work yet.
+    pub(super) fn mark(&mut self, number: u64) -> bool {
+        if self.marked <= self.position {
+            // Nothing in between concerned it.
+            self.position = self.position.max(number);
+        }
+        self.marked = self.marked.max(number + 1);
+        !self.caught_up.is_empty() && !std::mem::replace(&mut self.is_dirty, true)
+    }
+}
+
+/// A text that is the same for terms that ask the same.
+pub(super) fn key(terms: &Terms<&str>) -> Box<str> {
+    let mut key = String::from(match terms.mode {
+        Mode::Latest => "l",
+        Mode::All => "a",
+    });
+    for part in [terms.document, terms.contains, terms.excludes] {
+        match part {
+            None => key.push('-'),
+            Some(text) => {
+                key.push_str(&text.len().to_string());
+                key.push(':');
+                key.push_str(text);
+            }
+        }
+    }
+    key.into()
+}

@@ -1,0 +1,121 @@
+//! The watch over those who want all changes and don't take them.
+//!
+//! A subscription is too slow when more than its buffer waits for it and it has taken nothing for a while: a burst that is
+//! larger than the buffer is no reason yet.
+
+use super::changes::Matched;
+use super::group::{Group, Names};
+use super::history::{History, weight};
+use super::hub::Subscriptions;
+use super::member::{Member, Waits};
+use super::pump::Push;
+use super::render::Body;
+use super::terms::{Mode, Slow};
+use crate::limits::{SLOW_CHECK_MS, SLOW_GRACE_MS};
+
+/// What is to become of a subscription.
+enum Verdict {
+    Fine,
+    Ends,
+}
+
+impl Subscriptions {
+    /// Looks at those who don't take what they are pushed, now and then.
+    pub(crate) fn check_slow(&mut self, now_ms: u64, pushes: &mut Vec<Push>) {
+        if now_ms < self.slow_checked_ms + SLOW_CHECK_MS || self.history_bytes == 0 {
+            return;
+        }
+        self.slow_checked_ms = now_ms;
+        let mut ending = Vec::new();
+        let Self { tracked, groups, members, .. } = self;
+        for (_, tracked) in tracked.iter() {
+            let Some(history) = &tracked.history.it else { continue };
+            for index in tracked.groups.values() {
+                let Some(group) = groups.get_mut(*index).filter(|group| group.mode == Mode::All) else {
+                    continue;
+                };
+                let listed = std::mem::take(&mut group.members);
+                for index in &listed {
+                    if let Some(member) = members.get_mut(*index)
+                        && is_stuck(member, now_ms)
+                        && let Verdict::Ends = judge(member, group, history)
+                    {
+                        ending.push(*index);
+                    }
+                }
+                group.members = listed;
+            }
+        }
+        ending.into_iter().for_each(|member| self.end(member, now_ms, pushes));
+    }
+}
+
+fn is_stuck(member: &Member, now_ms: u64) -> bool {
+    match member.waits {
+        Waits::Sent => now_ms >= member.sent_at_ms + SLOW_GRACE_MS,
+        Waits::Until(_) => true,
+        Waits::CaughtUp(_) | Waits::Behind(_) | Waits::Nowhere => false,
+    }
+}
+
+/// Looks how much waits for a member; has the oldest dropped if that is what it asked for.
+fn judge(member: &mut Member, group: &mut Group, history: &History) -> Verdict {
+    let buffer = u64::from(member.buffer_bytes);
+    if history.weight_from(member.position) <= buffer && member.position >= history.floor() {
+        return Verdict::Fine;
+    }
+    if member.position < history.floor() && member.slow == Slow::Close {
+        return Verdict::Ends;
+    }
+    let from = member.counted.0.max(member.position);
+    let mut counted = if from == member.position { 0 } else { member.counted.1 };
+    let mut end = from;
+    counted += count(group, history, from, &mut end);
+    member.counted = (end, counted);
+    if counted <= buffer {
+        return Verdict::Fine;
+    }
+    if member.slow == Slow::Close {
+        return Verdict::Ends;
+    }
+    drop_oldest(member, group, history, counted - buffer);
+    Verdict::Fine
+}
+
+/// The weight of the changes that a group wants, from a number on.
+fn count(group: &mut Group, history: &History, from: u64, end: &mut u64) -> u64 {
+    if matches!(group.names, Names::All) && group.filter.is_empty() {
+        *end = history.end().max(from);
+        return history.weight_from(from);
+    }
+    let (mut matched, mut body, mut sum) = (Matched::default(), Body::new(), 0);
+    for (number, change) in history.from(from) {
+        *end = number + 1;
+        if matched.wants(group, &change, &mut body) {
+            sum += weight(&change);
+        }
+    }
+    sum
+}
+
+/// Passes over changes that the group wants until so much weight is gone.
+fn drop_oldest(member: &mut Member, group: &mut Group, history: &History, excess: u64) {
+    let (end, counted) = member.counted;
+    if member.position < history.floor() {
+        member.skip_forgotten(history);
+    }
+    let (mut matched, mut body, mut gone) = (Matched::default(), Body::new(), 0);
+    let mut position = member.position;
+    for (number, change) in history.from(member.position) {
+        if gone >= excess {
+            break;
+        }
+        position = number + 1;
+        if matched.wants(group, &change, &mut body) {
+            gone += weight(&change);
+            member.skipped += 1;
+        }
+    }
+    member.move_to(position, history);
+    member.counted = (end, counted.saturating_sub(gone));
+}

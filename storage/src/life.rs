@@ -1,0 +1,119 @@
+//! The lives of a shard, from a start of the server to its end, and the number that its changes have come to.
+//!
+//! A file says of the last life only if that ended in good order: a crash may have cost changes whose numbers somebody
+//! knows, and they must not be given to others as if these were the same.
+
+use crate::error::Error;
+use crate::file::ShardFile;
+use crate::limits::UNCHANGED_MAX;
+use rusqlite::params;
+
+const META_LIFE: &str = "life";
+
+/// Behind it stands the name of a collection.
+const META_UNCHANGED: &str = "unchanged ";
+
+/// One life of a shard, and the one before if all of that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// Tells it from all others.
+    pub(crate) epoch: u64,
+    /// The epoch of the life before.
+    pub(crate) before: Option<u64>,
+    /// The number of its first change.
+    pub(crate) first_number: u64,
+}
+
+impl Life {
+    /// A new one.
+    pub(crate) fn begin(file: &ShardFile) -> Result<Life, Error> {
+        let epoch = file.query::<i64>("SELECT random()")? as u64;
+        let before = file.meta::<String>(META_LIFE)?.and_then(|text| read(&text));
+        Ok(Life {
+            epoch,
+            before: before.map(|(epoch, _)| epoch),
+            first_number: before.map_or(1, |(_, next_number)| next_number),
+        })
+    }
+
+    /// From now on the file says of no life, until this one has ended.
+    pub(crate) fn mark_begun(file: &ShardFile) -> Result<(), Error> {
+        if file.meta::<String>(META_LIFE)?.is_none() {
+            return Ok(());
+        }
+        file.run_ref(|connection| {
+            let delete = "DELETE FROM meta WHERE key = ?1 OR substr(key, 1, ?2) = ?3";
+            let len = META_UNCHANGED.chars().count() as i64;
+            connection.execute(delete, params![META_LIFE, len, META_UNCHANGED]).map(drop)
+        })
+    }
+
+    /// Says that it has ended in good order, before the change of this number.
+    pub(crate) fn mark_ended(
+        self,
+        file: &mut ShardFile,
+        next_number: u64,
+        unchanged: &[(String, u64)],
+    ) -> Result<(), Error> {
+        file.run(|connection| {
+            let transaction = connection.transaction()?;
+            let mut put = transaction.prepare("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
+            put.execute(params![META_LIFE, format!("{:x} {next_number}", self.epoch)])?;
+            for (collection, number) in unchanged.iter().take(UNCHANGED_MAX) {
+                put.execute(params![format!("{META_UNCHANGED}{collection}"), *number as i64])?;
+            }
+            drop(put);
+            transaction.commit()
+        })
+    }
+}
+
+/// The collections that had not changed from a number on when the life before ended.
+pub(crate) fn unchanged(file: &ShardFile) -> Result<Vec<(String, u64)>, Error> {
+    file.run_ref(|connection| {
+        let query = "SELECT substr(key, ?1 + 1), value FROM meta WHERE substr(key, 1, ?1) = ?2";
+        let mut rows = connection.prepare(query)?;
+        let len = META_UNCHANGED.chars().count() as i64;
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
+        rows.query_map(params![len, META_UNCHANGED], row)?.collect()
+    })
+}
+
+fn read(text: &str) -> Option<(u64, u64)> {
+    let (epoch, number) = text.split_once(' ')?;
+    Some((u64::from_str_radix(epoch, 16).ok()?, number.parse().ok().filter(|number| *number > 0)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::TempDir;
+
+    #[test]
+    fn a_life_that_did_not_end_well_is_not_known_of() {
+        let directory = TempDir::new();
+        let mut file = ShardFile::create(&directory.0, 0, None).unwrap();
+        let first = Life::begin(&file).unwrap();
+        assert_eq!((first.before, first.first_number), (None, 1));
+        let known = [("a b\n".to_owned(), 7), ("ü".to_owned(), 18)];
+        first.mark_ended(&mut file, 18, &known).unwrap();
+        let mut unchanged_then = unchanged(&file).unwrap();
+        unchanged_then.sort();
+        assert_eq!(unchanged_then, known);
+        let second = Life::begin(&file).unwrap();
+        assert_eq!((second.before, second.first_number), (Some(first.epoch), 18));
+        assert_ne!(second.epoch, first.epoch);
+        Life::mark_begun(&file).unwrap();
+        assert!(unchanged(&file).unwrap().is_empty());
+        let third = Life::begin(&file).unwrap();
+        assert_eq!((third.before, third.first_number), (None, 1), "the second one crashed");
+    }
+
+    #[test]
+    fn what_was_not_written_here_is_no_life() {
+        for text in ["", "1", "x 1", "1 x", "1 0", "1 -1"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(read("ff 7"), Some((255, 7)));
+    }
+}
