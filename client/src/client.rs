@@ -37,6 +37,17 @@ impl Client {
         }
     }
 
+    /// To what and how it connects.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Ends the connection. The next call makes it again; requests in flight are forgotten.
+    pub fn disconnect(&mut self) {
+        self.connection.close();
+        self.connection.forget();
+    }
+
     /// Whether the connection has not been found lost.
     pub fn is_connected(&self) -> bool {
         self.connection.is_open()

@@ -55,16 +55,8 @@ impl Connection {
     /// Makes a new one in its place.
     pub(crate) fn reopen(&mut self, options: &Options) -> Result<(), Error> {
         self.forget();
-        let mut frames = Frames::new(handshake::connect(options)?, options);
-        let mut incoming = Incoming::default();
-        incoming.finish(&mut frames)?;
-        match serde_json::from_slice::<serde_json::Value>(&incoming.text) {
-            Ok(message) if message["type"] == "ready" => {
-                self.frames = Some(frames);
-                Ok(())
-            }
-            _ => Err(Error::Protocol("it does not say that it is ready".into())),
-        }
+        self.frames = Some(greet(options)?);
+        Ok(())
     }
 
     /// Whether it has not been found lost.
@@ -211,11 +203,23 @@ impl Connection {
         result
     }
 
-    fn forget(&mut self) {
+    /// Lets go of it, and of what was in flight.
+    pub(crate) fn forget(&mut self) {
         self.frames = None;
         self.in_flight.clear();
         self.parked.clear();
         self.incoming = Incoming::whole(Vec::new());
+    }
+}
+
+/// Connects, and takes the ready message.
+pub(crate) fn greet(options: &Options) -> Result<Frames, Error> {
+    let mut frames = Frames::new(handshake::connect(options)?, options);
+    let mut incoming = Incoming::default();
+    incoming.finish(&mut frames)?;
+    match serde_json::from_slice::<serde_json::Value>(&incoming.text) {
+        Ok(message) if message["type"] == "ready" => Ok(frames),
+        _ => Err(Error::Protocol("it does not say that it is ready".into())),
     }
 }
 

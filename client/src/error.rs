@@ -43,6 +43,8 @@ pub enum Error {
     Endless(Duration),
     /// Something came that no FluxionDB server sends.
     Protocol(String),
+    /// The server ended a subscription, and again as soon as it was resumed.
+    Ended(String),
     /// [`IN_FLIGHT_MAX`](crate::IN_FLIGHT_MAX) requests are waiting: receive replies before sending more.
     TooManyInFlight,
     /// The connection was lost earlier; [`Client::reconnect`](crate::Client::reconnect) makes a new one.
@@ -52,7 +54,7 @@ pub enum Error {
 impl Error {
     /// Whether the connection is lost. If not, it can be used further.
     pub fn is_disconnect(&self) -> bool {
-        !matches!(self, Error::Server(_) | Error::TooManyInFlight | Error::Address(_))
+        !matches!(self, Error::Server(_) | Error::Ended(_) | Error::TooManyInFlight | Error::Address(_))
     }
 
     /// Whether another attempt may succeed.
@@ -104,6 +106,10 @@ impl fmt::Display for Error {
                 write!(formatter, "a reply did not end within {} s", time.as_secs_f64())
             }
             Error::Protocol(what) => write!(formatter, "this is no FluxionDB server: {what}"),
+            Error::Ended(reason) => {
+                formatter.write_str("the server ended the subscription: ")?;
+                write_shown(formatter, reason)
+            }
             Error::TooManyInFlight => {
                 write!(formatter, "{} requests are waiting for their replies", crate::IN_FLIGHT_MAX)
             }

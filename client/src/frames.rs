@@ -72,6 +72,11 @@ impl Frames {
         self.deadline = Instant::now() + self.reply_time_max;
     }
 
+    /// Waits until then at the longest.
+    pub(crate) fn wait_until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// Counts a reply that waits to be taken.
     pub(crate) fn hold(&mut self, bytes: usize) {
         self.held_bytes += bytes;

@@ -148,14 +148,8 @@ impl Request<'_> {
     /// Writes the request as a message; `data` is room to work in.
     pub(crate) fn write(&self, id: u64, data: &mut Vec<u8>, message: &mut Vec<u8>) {
         data.clear();
-        message.clear();
         self.write_data(data);
-        message.extend_from_slice(
-            format!("{{\"id\":\"{id}\",\"type\":\"{}\",\"data\":", self.kind()).as_bytes(),
-        );
-        let text = std::str::from_utf8(data).unwrap_or_default();
-        write_json(message, &text);
-        message.push(b'}');
+        write_message(id, self.kind(), data, message);
     }
 
     fn write_data(&self, out: &mut Vec<u8>) {
@@ -195,8 +189,17 @@ impl Request<'_> {
     }
 }
 
+/// Writes a message of a type with these data, which are JSON.
+pub(crate) fn write_message(id: u64, kind: &str, data: &[u8], message: &mut Vec<u8>) {
+    message.clear();
+    message.extend_from_slice(format!("{{\"id\":\"{id}\",\"type\":\"{kind}\",\"data\":").as_bytes());
+    let text = std::str::from_utf8(data).unwrap_or_default();
+    write_json(message, &text);
+    message.push(b'}');
+}
+
 /// Plain data written to memory can't fail.
-fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok());
 }

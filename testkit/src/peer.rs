@@ -82,6 +82,20 @@ impl Peer {
         self.socket.send(Message::Frame(frame)).unwrap();
     }
 
+    /// Hears the request of a subscription, and accepts it: with this cursor, and with these members beside. Gives the
+    /// request; its id is the subscription's name.
+    pub fn accept(&mut self, cursor: &str, more: Value) -> Request {
+        let request = self.hear().unwrap();
+        assert_eq!(request.kind, "sub");
+        self.say(&joined(json!({"id": request.id, "cursor": cursor}), more));
+        request
+    }
+
+    /// Pushes to a subscription.
+    pub fn push(&mut self, name: &str, cursor: &str, more: Value) {
+        self.say(&joined(json!({"type": "push", "sub": name, "cursor": cursor}), more));
+    }
+
     /// The next request, with its data parsed; `None` when the client has gone.
     pub fn hear(&mut self) -> Option<Request> {
         loop {
@@ -97,6 +111,12 @@ impl Peer {
             }
         }
     }
+}
+
+fn joined(mut message: Value, more: Value) -> Value {
+    let Value::Object(more) = more else { panic!("members are an object") };
+    message.as_object_mut().unwrap().extend(more);
+    message
 }
 
 /// A request as the server hears it.
