@@ -2,7 +2,7 @@
 
 use super::completion::Completion;
 use super::files::{backup, export, import};
-use super::records::{entries, fetch, write};
+use super::records::{entries, fetch, tail, write};
 use super::server::{keys, ping, stats};
 use anyhow::{Result, bail};
 use clap::Subcommand;
@@ -18,6 +18,8 @@ pub enum Command {
     FetchLatest(fetch::Latest),
     /// Show the records of a document
     FetchDocument(fetch::Document),
+    /// Follow a collection: show its changes as they come
+    Tail(tail::Tail),
     /// Insert a record; an equal time replaces it
     InsertRecord(write::Insert),
     /// Delete one record
@@ -80,6 +82,7 @@ impl Command {
             Command::FetchCollections(command) => command.run(client),
             Command::FetchLatest(command) => command.run(client),
             Command::FetchDocument(command) => command.run(client),
+            Command::Tail(command) => command.run(client),
             Command::InsertRecord(command) => command.run(client),
             Command::DeleteRecord(command) => command.run(client),
             Command::DeleteRange(command) => command.run(client),

@@ -12,3 +12,7 @@ pub const KEY_BYTES_MAX: u64 = 4096;
 
 /// Names of documents that the shell offers; more are not looked through by anybody.
 pub const OFFERED_NAMES_MAX: usize = 200;
+
+/// Attempts in a row to connect again while a collection is followed: with the client's pauses of up to three seconds about
+/// five minutes, in which a server is restarted with much data.
+pub const TAIL_ATTEMPTS: u32 = 100;

@@ -3,7 +3,7 @@
 use super::arguments;
 use super::command::Command;
 use super::connection::Connection;
-use super::output::{escape::printable_lines, is_broken_pipe};
+use super::output::{Interrupted, escape::printable_lines, is_broken_pipe};
 use super::shell;
 use anyhow::Result;
 use clap::{CommandFactory, Parser};
@@ -50,6 +50,9 @@ fn exit_code(result: Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Who reads the output has had enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            ExitCode::from(error.downcast_ref().map_or(EXIT_FAILED, Interrupted::exit_code))
+        }
         Err(error) => {
             eprintln!("fluxiondb: {}", printable_lines(&format!("{error:#}")));
             ExitCode::from(EXIT_FAILED)

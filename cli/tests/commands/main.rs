@@ -11,6 +11,7 @@ mod library;
 mod peers;
 mod records;
 mod shell;
+mod tail;
 mod tools;
 
 use fluxion_testkit as support;

@@ -26,6 +26,32 @@ fn write_value(out: &mut impl Write, value: &(impl Serialize + ?Sized)) -> io::R
     value.serialize(&mut Serializer::with_formatter(out, formatter)).map_err(io::Error::from)
 }
 
+/// Writes a value as JSON in one line, with the line's end.
+pub fn write_line(out: &mut impl Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, EscapingInLine)).map_err(io::Error::from)?;
+    out.write_all(b"\n")
+}
+
+fn write_escaped<W: ?Sized + Write>(out: &mut W, fragment: &str) -> io::Result<()> {
+    let mut rest = fragment;
+    while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_hidden(*letter)) {
+        out.write_all(&rest.as_bytes()[..at])?;
+        // All of them have one unit in UTF-16.
+        write!(out, "\\u{:04x}", u32::from(letter))?;
+        rest = &rest[at + letter.len_utf8()..];
+    }
+    out.write_all(rest.as_bytes())
+}
+
+/// Writes without blanks, and escapes what a terminal would obey.
+struct EscapingInLine;
+
+impl Formatter for EscapingInLine {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        write_escaped(out, fragment)
+    }
+}
+
 /// Indents as usual, and escapes what a terminal would obey.
 struct Escaping {
     pretty: PrettyFormatter<'static>,
@@ -33,14 +59,7 @@ struct Escaping {
 
 impl Formatter for Escaping {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_hidden(*letter)) {
-            out.write_all(&rest.as_bytes()[..at])?;
-            // All of them have one unit in UTF-16.
-            write!(out, "\\u{:04x}", u32::from(letter))?;
-            rest = &rest[at + letter.len_utf8()..];
-        }
-        out.write_all(rest.as_bytes())
+        write_escaped(out, fragment)
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
@@ -139,5 +158,8 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains(r#""a\u009b""#) && text.contains(r#""x\u007f\u202eü\u001b""#), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        let mut line = Vec::new();
+        write_line(&mut line, &json!({"a\u{9b}": ["\n", 1]})).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), "{\"a\\u009b\":[\"\\n\",1]}\n");
     }
 }

@@ -6,6 +6,6 @@ mod json;
 mod rows;
 mod stop;
 
-pub use json::{JsonArray, print_json, print_ok};
+pub use json::{JsonArray, print_json, print_ok, write_line};
 pub use rows::{Format, FormatFlag, Rows, stdout};
-pub use stop::is_broken_pipe;
+pub use stop::{Interrupted, Stop, is_broken_pipe, is_output_gone};

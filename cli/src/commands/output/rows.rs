@@ -7,6 +7,8 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 /// Rows that a table looks at to choose the widths of its columns.
 const SAMPLE_ROWS: usize = 500;
+/// Characters to which a column of a table grows whose rows come one by one; a longer cell stands out.
+const GROWN_WIDTH_MAX: usize = 32;
 
 /// The form in which rows are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,12 +41,24 @@ pub struct Rows<W: Write> {
     /// Rows whose widths are still being looked at; with the header first.
     held: Vec<Vec<String>>,
     widths: Vec<usize>,
+    /// Whether each row is shown when it comes.
+    at_once: bool,
 }
 
 impl<W: Write> Rows<W> {
     /// Rows below a header; `format` is table or CSV.
     pub fn new(out: W, format: Format, header: &[&str]) -> io::Result<Rows<W>> {
-        let mut rows = Rows { out, as_table: format == Format::Table, held: Vec::new(), widths: Vec::new() };
+        Rows::begin(out, format, header, false)
+    }
+
+    /// The same for rows that come one by one: none is held back, and the columns grow with what comes.
+    pub fn at_once(out: W, format: Format, header: &[&str]) -> io::Result<Rows<W>> {
+        Rows::begin(out, format, header, true)
+    }
+
+    fn begin(out: W, format: Format, header: &[&str], at_once: bool) -> io::Result<Rows<W>> {
+        let as_table = format == Format::Table;
+        let mut rows = Rows { out, as_table, held: Vec::new(), widths: Vec::new(), at_once };
         let shown: Vec<String> = match rows.as_table {
             true => header.iter().map(|name| heading(name)).collect(),
             false => header.iter().map(|name| name.to_string()).collect(),
@@ -60,6 +74,10 @@ impl<W: Write> Rows<W> {
             return writeln!(self.out, "{}", fields.join(","));
         }
         let row: Vec<String> = cells.iter().map(|cell| printable(cell).into_owned()).collect();
+        if self.at_once {
+            self.grow(&row);
+            return self.write_row(&row);
+        }
         if !self.widths.is_empty() {
             return self.write_row(&row);
         }
@@ -69,8 +87,20 @@ impl<W: Write> Rows<W> {
 
     /// Ends them.
     pub fn finish(mut self) -> io::Result<()> {
+        self.flush()
+    }
+
+    /// Makes sure that all rows are seen.
+    pub fn flush(&mut self) -> io::Result<()> {
         self.release()?;
         self.out.flush()
+    }
+
+    fn grow(&mut self, row: &[String]) {
+        self.widths.resize(row.len(), 0);
+        for (width, cell) in self.widths.iter_mut().zip(row) {
+            *width = cell.chars().count().min(GROWN_WIDTH_MAX).max(*width);
+        }
     }
 
     fn release(&mut self) -> io::Result<()> {
@@ -141,6 +171,20 @@ mod tests {
         );
         let hidden = rows(Format::Csv, &[["\x1b[2J\u{9b}", "a\r\n\u{202e}b"]]);
         assert_eq!(hidden, "key,value\n\\u{1b}[2J\\u{9b},\"a\\r\n\\u{202e}b\"\n");
+    }
+
+    #[test]
+    fn rows_that_come_one_by_one_are_not_held_back() {
+        let mut out = Vec::new();
+        let mut rows = Rows::at_once(&mut out, Format::Table, &["key", "value"]).unwrap();
+        let long = "x".repeat(GROWN_WIDTH_MAX + 1);
+        for cells in [["longer", "1"], ["k", "\x1b"], [&long, "2"], ["k", "3"]] {
+            rows.push(&cells).unwrap();
+        }
+        drop(rows);
+        let blanks = " ".repeat(GROWN_WIDTH_MAX + 1);
+        let expected = format!("KEY  VALUE\nlonger  1\nk       \\u{{1b}}\n{long}  2\nk{blanks}3\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

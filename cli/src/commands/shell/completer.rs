@@ -105,15 +105,16 @@ impl<N: Names> Completions<N> {
         };
         let Some(command) = self.root.find_subcommand(command) else { return Vec::new() };
         let flag = rest.last().and_then(|word| flag(command, word)).filter(|flag| takes_word(flag));
+        let named = positional(command, rest);
         let Some(flag) = flag else {
-            return command
-                .get_arguments()
-                .filter_map(|flag| Some(format!("--{}", flag.get_long()?)))
-                .collect();
+            let flags = command.get_arguments().filter_map(|flag| Some(format!("--{}", flag.get_long()?)));
+            let takes_name = command.get_positionals().any(|taken| taken.get_id() == "collection");
+            let names = if takes_name && named.is_none() { self.names.collections() } else { Vec::new() };
+            return flags.chain(names).collect();
         };
         let values: Vec<String> =
             flag.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-        let collection = value_of(rest, "col");
+        let collection = value_of(rest, "col").or(named);
         match (flag.get_long(), collection) {
             _ if !values.is_empty() => values,
             (Some("col"), _) => self.names.collections(),
@@ -133,6 +134,19 @@ fn flag<'c>(command: &'c clap::Command, word: &str) -> Option<&'c clap::Arg> {
 /// Whether a flag's value is the next word.
 fn takes_word(flag: &clap::Arg) -> bool {
     flag.get_action().takes_values() && !flag.is_require_equals_set()
+}
+
+/// The first word that is neither a flag nor the value of one.
+fn positional<'w>(command: &clap::Command, words: &'w [String]) -> Option<&'w str> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match flag(command, word) {
+            Some(flag) if takes_word(flag) => drop(words.next()),
+            None if !word.starts_with('-') => return Some(word),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The value that a flag has in the words before.
@@ -189,6 +203,10 @@ mod tests {
         assert_eq!(offers("get-values --col=a --key "), ["\"key of a\" "]);
         assert_eq!(offers("get-values --key "), Vec::<String>::new());
         assert_eq!(offers("nonsense --key "), Vec::<String>::new());
+        assert!(["--all ", "a/b "].iter().all(|offer| offers("tail ").contains(&offer.to_string())));
+        assert_eq!(offers("tail --doc a a"), ["a/b "]);
+        assert_eq!(offers("tail --every 5 a/b --doc d"), ["d1 ", "\"doc of a/b\" "]);
+        assert_eq!(offers("tail a/b a"), Vec::<String>::new());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod words;
 use super::arguments;
 use super::command::Command;
 use super::connection::Connection;
-use super::output::{escape::printable_lines, is_broken_pipe};
+use super::output::{Interrupted, escape::printable_lines, is_broken_pipe};
 use anyhow::{Result, bail};
 use clap::{FromArgMatches, Subcommand};
 use completer::Completions;
@@ -96,7 +96,7 @@ fn run_line(line: &str, shared: &clap::Command, client: &mut Client) -> bool {
     };
     match run(client) {
         Ok(()) => true,
-        Err(error) if is_broken_pipe(&error) => true,
+        Err(error) if is_broken_pipe(&error) || error.is::<Interrupted>() => true,
         Err(error) => {
             eprintln!("error: {}", printable_lines(&format!("{error:#}")));
             false
