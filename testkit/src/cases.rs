@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::raw::{RawSocket, upgrade};
 use crate::server::{KEY, KEY_QUERY, Server};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use tungstenite::Message;
 
@@ -42,7 +42,15 @@ pub fn run(server: &Server, directory: &str, replies: Replies) {
 
 /// Runs the steps of one file until one fails.
 fn run_file(server: &Server, path: &Path, replies: Replies) -> Outcome {
-    let mut case = Case { server, clients: HashMap::new(), early: Vec::new(), replies, sent: 0 };
+    let mut case = Case {
+        server,
+        clients: HashMap::new(),
+        early: Vec::new(),
+        pushed: HashMap::new(),
+        kept: HashMap::new(),
+        replies,
+        sent: 0,
+    };
     for (index, line) in std::fs::read_to_string(path).unwrap().lines().enumerate() {
         if line.trim().is_empty() || line.starts_with("//") {
             continue;
@@ -58,6 +66,10 @@ struct Case<'a> {
     clients: HashMap<String, Client>,
     /// Replies that came before the one that a step waited for.
     early: Vec<Value>,
+    /// What came to each connection without an id while a reply was waited for.
+    pushed: HashMap<String, VecDeque<Value>>,
+    /// Members of messages under the names that steps gave them.
+    kept: HashMap<String, Value>,
     replies: Replies,
     sent: usize,
 }
@@ -72,7 +84,14 @@ impl Case<'_> {
         if step.get("on").is_none() {
             let name = step["close"].as_str().ok_or("unknown step")?;
             self.clients.remove(name).ok_or("unknown connection")?;
+            self.pushed.remove(&step["close"].to_string());
             return Ok(());
+        }
+        if let Some(want) = step.get("push").or(step.get("next")) {
+            return self.pushed(step, want);
+        }
+        if let Some(name) = step.get("snapshot") {
+            return self.snapshot(step, name);
         }
         if let Some(text) = step.get("text").and_then(Value::as_str) {
             self.write(step, Message::text(text))?;
@@ -109,7 +128,7 @@ impl Case<'_> {
         let data = match &step["data"] {
             Value::String(text) if text == "$MASTER_RAW" => KEY.to_string(),
             Value::String(text) => text.clone(),
-            other => other.to_string(),
+            other => self.with_kept(other).to_string(),
         };
         let mut text = json!({"id": id, "type": kind, "data": data}).to_string();
         if step.get("ascii") == Some(&json!(true)) {
@@ -145,8 +164,14 @@ impl Case<'_> {
             return check(expected, || format!("closed with {code}"));
         }
         let Some(want) = step.get("reply") else { return Ok(()) };
-        let mut receive =
-            || client.receive().map_err(|code| format!("closed with {code:?} instead of a reply"));
+        let pushed = self.pushed.entry(step["on"].to_string()).or_default();
+        let mut receive = || loop {
+            match client.receive() {
+                Ok(push) if push.get("id").is_none() => pushed.push_back(push),
+                Ok(reply) => return Ok(reply),
+                Err(code) => return Err(format!("closed with {code:?} instead of a reply")),
+            }
+        };
         let mut got = receive()?;
         while replies == Replies::AnyOrder && id.is_none() && !is_next(&got, want) && want.get("id").is_some()
         {
@@ -157,7 +182,72 @@ impl Case<'_> {
             let got_id = got.as_object_mut().and_then(|members: &mut Map<_, _>| members.remove("id"));
             check(got_id == Some(json!(id)), || format!("the reply's id is {got_id:?}, not {id}"))?;
         }
-        check(same(want, &got), || format!("got {got}"))
+        check(same(want, &got), || format!("got {got}"))?;
+        self.keep(step, &got)
+    }
+
+    /// The next message without an id; or, for `next`, whatever comes next.
+    fn pushed(&mut self, step: &Value, want: &Value) -> Outcome {
+        let got = self.next_push(step)?;
+        check(step.get("next").is_some() || got.get("id").is_none(), || format!("the reply {got}"))?;
+        check(same(&self.with_kept(want), &got), || format!("got {got}"))?;
+        self.keep(step, &got)
+    }
+
+    fn next_push(&mut self, step: &Value) -> Result<Value, String> {
+        match self.pushed.get_mut(&step["on"].to_string()).and_then(VecDeque::pop_front) {
+            Some(push) => Ok(push),
+            None => {
+                let received = self.client(step)?.receive();
+                received.map_err(|code| format!("closed with {code:?} instead of a push"))
+            }
+        }
+    }
+
+    /// All parts of a subscription's snapshot, which together must hold what the step says.
+    fn snapshot(&mut self, step: &Value, name: &Value) -> Outcome {
+        let (mut records, mut changes) = (Map::new(), Vec::new());
+        for number in 0.. {
+            let got = self.next_push(step)?;
+            let fits = got["sub"] == *name && got["type"] == "push" && got["cursor"].is_string();
+            let begins = got.get("reset") == (number == 0).then_some(&json!(true));
+            check(fits && begins, || format!("no part of the snapshot, or not in order: {got}"))?;
+            records.extend(got["records"].as_object().cloned().unwrap_or_default());
+            changes.extend(got["changes"].as_array().cloned().unwrap_or_default());
+            match got["snapshot"].as_str() {
+                Some("part") => {}
+                Some("done") => {
+                    self.keep(step, &got)?;
+                    break;
+                }
+                _ => return Err(format!("no part of a snapshot: {got}")),
+            }
+        }
+        let (want, got) = match step.get("changes") {
+            Some(changes_wanted) => (json!({"$set": changes_wanted}), Value::from(changes)),
+            None => (step["records"].clone(), records.into()),
+        };
+        check(same(&want, &got), || format!("together {got}"))
+    }
+
+    fn keep(&mut self, step: &Value, got: &Value) -> Outcome {
+        for (name, member) in step.get("keep").and_then(Value::as_object).into_iter().flatten() {
+            let value = got.get(member.as_str().unwrap_or_default()).ok_or("nothing to keep")?;
+            self.kept.insert(format!("${name}"), value.clone());
+        }
+        Ok(())
+    }
+
+    /// Data with what was kept in place of its name.
+    fn with_kept(&self, data: &Value) -> Value {
+        match data {
+            Value::String(text) => self.kept.get(text).unwrap_or(data).clone(),
+            Value::Object(members) => {
+                members.iter().map(|(key, value)| (key.clone(), self.with_kept(value))).collect()
+            }
+            Value::Array(items) => items.iter().map(|item| self.with_kept(item)).collect(),
+            other => other.clone(),
+        }
     }
 }
 
