@@ -16,6 +16,18 @@ mod connections;
 mod cores;
 #[path = "server/fairness.rs"]
 mod fairness;
+#[path = "server/follow.rs"]
+mod follow;
+#[path = "server/follow_churn.rs"]
+mod follow_churn;
+#[path = "server/follow_cuts.rs"]
+mod follow_cuts;
+#[path = "server/follow_model.rs"]
+mod follow_model;
+#[path = "server/follow_reader.rs"]
+mod follow_reader;
+#[path = "server/follow_subscription.rs"]
+mod follow_subscription;
 #[path = "server/locked_memory.rs"]
 mod locked_memory;
 #[path = "server/logging.rs"]
