@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Tries Node's WebSocket clients and the published Node SDK against the server.
+// Tries Node's WebSocket clients, docs/examples/subscribe.mjs on them, and the published Node SDK against the server.
 //
 //   node scripts/sdk_test.mjs --binary target/release/fluxiondb [--dir target/sdk-node] [--sdk SPEC]...
 //
@@ -168,8 +168,58 @@ async function goThrough(client) {
   equal("after deleting collections", await client.fetchCollections(), []);
 }
 
+// The example follows what is newest; a connection that is lost under it is made again.
+async function tryExample(url) {
+  const { follow } = await import(new URL("../docs/examples/subscribe.mjs", import.meta.url));
+  const sockets = [];
+  const WebSocket = globalThis.WebSocket;
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      sockets.push(this);
+    }
+  };
+  const ask = async (type, data) => {
+    const socket = new WebSocket(`${url}?api-key=${encodeURIComponent(KEY)}`);
+    await once(socket, "message");
+    socket.send(JSON.stringify({ id: "1", type, data: JSON.stringify(data) }));
+    const [event] = await once(socket, "message");
+    socket.close();
+    return JSON.parse(event.data);
+  };
+  const insert = (doc, ts) => ask("ins", [{ ts, doc, data: "ünï 🚀", col: "fleet" }]);
+  const states = [];
+  const told = [];
+  let changed = () => {};
+  const end = follow({
+    url, key: KEY, query: { col: "fleet", doc: "/^t/" }, told: (text) => told.push(text),
+    changed: (newest) => {
+      states.push(Object.fromEntries([...newest].map(([doc, record]) => [doc, record.ts])));
+      changed();
+    },
+  });
+  const next = async () => {
+    while (states.length === 0) await new Promise((done) => (changed = done));
+    return states.shift();
+  };
+  equal("the example on nothing", await next(), {});
+  await insert("t1", 1);
+  equal("the example on an insert", await next(), { t1: 1 });
+  sockets[0].close();
+  await insert("u1", 5);
+  await insert("t2", 2);
+  equal("the example after a lost connection", await next(), { t1: 1, t2: 2 });
+  await ask("dcol", { col: "fleet" });
+  equal("the example on a deletion", await next(), {});
+  equal("what it told", told.map((text) => /^the connection has ended/.test(text)), [true]);
+  equal("connections made", sockets.length, 2);
+  end();
+  globalThis.WebSocket = WebSocket;
+}
+
 async function main() {
   await withServer(tryLibraries);
+  await withServer(tryExample);
   const specs = options.sdk ?? published();
   if (specs.length === 0) say(`${SDK} was not tried: the npm registry does not have it`);
   for (const spec of specs) {

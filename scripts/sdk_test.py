@@ -4,13 +4,18 @@
     python3 scripts/sdk_test.py --binary target/release/fluxiondb [--venv target/sdk-venv]
 
 Installs each version of `fluxiondb-client` from PyPI into a virtual environment, starts the server on a free
-port for it, and checks what each method returns. Prints `N passed, N failed`; exits with 1 if any failed.
+port for it, and checks what each method returns; then runs `docs/examples/subscribe.py` on the library beneath it.
+Prints `N passed, N failed`; exits with 1 if any failed.
 """
 import argparse
+import json
+import logging
 import os
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import venv
@@ -19,6 +24,9 @@ VERSIONS = ["0.2.0", "0.1.0"]
 # Versions from which on a method or a parameter is there.
 PREDICATES_SINCE = "0.2.0"
 KEY = "sdk test&key+1"
+EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "examples", "subscribe.py")
+# Longer than anything takes that works.
+PATIENCE = 30
 
 
 def main():
@@ -48,8 +56,8 @@ def run_version(arguments, version):
 class Server:
     """A server on a free port, for as long as the `with` block; ended as a service manager ends it."""
 
-    def __init__(self, binary, *flags):
-        self.command = [binary, "--port", "0", "--log", "warn", *flags]
+    def __init__(self, binary, *flags, port="0"):
+        self.command = [binary, "--port", port, "--log", "warn", *flags]
 
     def __enter__(self):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FLUXIONDB_")}
@@ -72,6 +80,7 @@ def run_inside(binary, version):
     with Server(binary) as url:
         go_through(checks, url, version >= PREDICATES_SINCE)
     check_restarts(checks, binary)
+    check_example(checks, binary)
     print(f"fluxiondb-client {version}: {checks.passed} passed, {checks.failed} failed", flush=True)
     return 1 if checks.failed else 0
 
@@ -130,6 +139,7 @@ def go_through(checks, url, predicates):
     check_connections(checks, client, fluxiondb_client.FluxionDBClient(url=url, api_key=KEY))
     check_keys(checks, client, connect)
     check_subprotocols(checks, url)
+    check_pushes(checks, connect())
     client.close()
     public = {name for name in dir(fluxiondb_client.FluxionDBClient) if not name.startswith("_")}
     checks.equal("methods not gone through", public - checks.methods, set())
@@ -289,6 +299,85 @@ def check_restarts(checks, binary):
             reader.connect()
             checks.equal("a kept key reads", reader.get_value({"col": "col 5", "key": "k"}), "v")
             reader.close()
+
+
+def check_pushes(checks, client):
+    """The SDKs know no subscriptions. Who makes one all the same gets a warning in the log for each push, and no harm."""
+    logged = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())
+    logging.getLogger().addHandler(handler)
+    reply = client._send_request("sub", {"col": "pushed"})
+    checks.holds("a subscription is accepted", reply["cursor"])
+    for ts in range(20):
+        client.insert_single_record({"ts": ts, "doc": "d", "data": "x", "col": "pushed"})
+    checks.equal("replies between pushes", client.fetch_latest_records({"col": "pushed", "ts": 99}), {"d": {"ts": 19, "data": "x"}})
+    client._send_request("unsub", {"sub": reply["id"]})
+    client.delete_collection({"col": "pushed"})
+    pushes = [line for line in logged if "without ID" in line and "'type': 'push'" in line]
+    checks.holds(f"pushes are logged and dropped: {logged}", pushes and len(pushes) == len(logged))
+    logging.getLogger().removeHandler(handler)
+    client.close()
+
+
+class Lines:
+    """What a process prints, line by line, without waiting for ever."""
+
+    def __init__(self, stream):
+        self.lines = queue.Queue()
+        threading.Thread(target=lambda: [self.lines.put(line) for line in [*iter(stream.readline, ""), ""]], daemon=True).start()
+
+    def until(self, wanted):
+        """The lines before the one that is wanted; with all of them if it does not come."""
+        before = []
+        while before[-1:] != [wanted]:
+            try:
+                before.append(json.loads(self.lines.get(timeout=PATIENCE) or "null"))
+            except queue.Empty:
+                return [*before, "nothing more"]
+            if before[-1] is None:
+                return before
+        return before
+
+
+def check_example(checks, binary):
+    """The example follows what is newest, through a restart of the server too, until its key is removed."""
+    from fluxiondb_client import FluxionDBClient
+
+    def connect(url):
+        client = FluxionDBClient(url=url, api_key=KEY, connection_name="example")
+        client.connect()
+        return client
+
+    def insert(client, doc, ts):
+        client.insert_single_record({"ts": ts, "doc": doc, "data": "ünï", "col": "fleet"})
+
+    with tempfile.TemporaryDirectory() as directory:
+        with Server(binary, "--data", directory) as url:
+            client = connect(url)
+            insert(client, "a", 1)
+            client.add_api_key("example & key", "readonly")
+            example = subprocess.Popen([sys.executable, EXAMPLE, url, "example & key", "fleet"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            lines = Lines(example.stdout)
+            checks.equal("what is there", lines.until({"a": 1}), [{"a": 1}])
+            insert(client, "b", 2)
+            checks.equal("what changes", lines.until({"a": 1, "b": 2}), [{"a": 1, "b": 2}])
+            client.delete_document({"doc": "a", "col": "fleet"})
+            checks.equal("what goes", lines.until({"b": 2}), [{"b": 2}])
+            client.close()
+        with Server(binary, "--data", directory, port=url.rsplit(":", 1)[1]) as url:
+            client = connect(url)
+            insert(client, "c", 3)
+            checks.equal("after a restart", lines.until({"b": 2, "c": 3})[-1], {"b": 2, "c": 3})
+            client.remove_api_key("example & key")
+            try:
+                _, told = example.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                example.kill()
+                _, told = example.communicate()
+            checks.holds(f"a removed key ends it: {told}", example.returncode == 1 and "401" in told)
+            client.close()
 
 
 if __name__ == "__main__":
