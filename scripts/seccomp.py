@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Adds the io_uring calls, which the server needs, to a container runtime's seccomp profile.
+"""Adds the calls of io_uring, without which the server does not run, to a container runtime's seccomp profile.
 
     curl -sO https://raw.githubusercontent.com/moby/profiles/main/seccomp/default.json
     python3 scripts/seccomp.py default.json > seccomp.json
     docker run --security-opt seccomp=seccomp.json ...
 
-All else stays as the profile has it. For Kubernetes, put the file under the kubelet's seccomp/ directory and
-name it in `securityContext.seccompProfile` with type `Localhost`.
+A seccomp profile says which system calls a container may make. Docker's own leaves out those of io_uring since
+version 25, as containerd's does since 2.0: what a program does through a ring is no call that a profile could look at,
+and the kernel's part of it has had holes. Whoever runs the server decides that it may use it all the same. All else
+stays as the profile has it; what was changed is told on stderr.
+
+There need not be one to add to: deploy/seccomp.json is a profile for this server alone, which allows less. Use that one
+for Kubernetes: a profile of Docker's has conditions ("includes", "excludes"), which a kubelet does not read.
 """
 import json
 import sys
@@ -46,14 +51,44 @@ def main():
         print(__doc__, file=sys.stderr)
         fail("one file is wanted, the profile to add to")
     profile = read_profile(sys.argv[1])
-    for rule in profile["syscalls"]:
-        if rule["action"] != "SCMP_ACT_ALLOW":
-            rule["names"] = [name for name in rule.get("names", []) if name not in CALLS]
-    # A rule without names would be refused.
-    profile["syscalls"] = [rule for rule in profile["syscalls"] if rule.get("names")]
-    profile["syscalls"].append({"names": CALLS, "action": "SCMP_ACT_ALLOW"})
+    if is_allowed(profile):
+        print("seccomp.py: the profile allows io_uring already; it is copied as it is", file=sys.stderr)
+    else:
+        freed = allow(profile)
+        print(f"seccomp.py: {', '.join(CALLS)} are allowed now"
+              + (f"; {freed} of them were forbidden by name" if freed else ""), file=sys.stderr)
     json.dump(profile, sys.stdout, indent=2)
     print()
+
+
+def is_allowed(profile):
+    """Whether every container may make all of the calls already."""
+    rules = profile["syscalls"]
+    if any(forbidden(rule) for rule in rules):
+        return False
+    if profile.get("defaultAction") == "SCMP_ACT_ALLOW":
+        return True
+    conditions = ("includes", "excludes", "args")
+    plain = [rule for rule in rules if not any(rule.get(name) for name in conditions)]
+    return set(CALLS) <= {name for rule in plain for name in rule.get("names", [])}
+
+
+def forbidden(rule):
+    """The calls that a rule is there to forbid."""
+    return [name for name in rule.get("names", []) if name in CALLS and rule["action"] != "SCMP_ACT_ALLOW"]
+
+
+def allow(profile):
+    """Allows the calls, and says how many were forbidden by name."""
+    freed = set()
+    for rule in profile["syscalls"]:
+        names = forbidden(rule)
+        freed.update(names)
+        rule["names"] = [name for name in rule.get("names", []) if name not in names]
+    # A rule without names would be refused.
+    profile["syscalls"] = [rule for rule in profile["syscalls"] if rule["names"]]
+    profile["syscalls"].append({"names": CALLS, "action": "SCMP_ACT_ALLOW"})
+    return len(freed)
 
 
 if __name__ == "__main__":

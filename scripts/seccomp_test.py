@@ -32,10 +32,26 @@ class Seccomp(unittest.TestCase):
             {"names": ["io_uring_enter"], "action": "SCMP_ACT_ERRNO"},
         ]
         code, out, err = convert(json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules}))
-        self.assertEqual((code, err), (0, ""))
+        self.assertEqual((code, err.count("\n")), (0, 1), err)
+        self.assertIn("are allowed now; 1 of them", err)
         profile = json.loads(out)
         self.assertEqual([rule["action"] for rule in profile["syscalls"]], ["SCMP_ACT_ALLOW"] * 2)
         self.assertEqual(profile["syscalls"][1]["names"], ["io_uring_enter", "io_uring_register", "io_uring_setup"])
+
+    def test_a_profile_that_allows_them_stays_as_it_is(self):
+        text = (SCRIPTS.parent / "deploy" / "seccomp.json").read_text()
+        for profile in (json.loads(text), {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}):
+            code, out, err = convert(json.dumps(profile))
+            self.assertEqual((code, json.loads(out)), (0, profile))
+            self.assertIn("already", err)
+
+    def test_what_holds_under_a_condition_only_is_not_enough(self):
+        calls = ["io_uring_enter", "io_uring_register", "io_uring_setup"]
+        for condition in ({"includes": {"caps": ["CAP_SYS_ADMIN"]}}, {"args": [{"index": 0}]}):
+            rules = [{"names": calls, "action": "SCMP_ACT_ALLOW", **condition}]
+            _, out, err = convert(json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules}))
+            self.assertEqual(json.loads(out)["syscalls"][-1], {"names": calls, "action": "SCMP_ACT_ALLOW"})
+            self.assertIn("are allowed now\n", err)
 
     def test_bad_input_is_explained_in_a_line(self):
         for text, word in [
