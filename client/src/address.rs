@@ -33,6 +33,13 @@ impl Address {
         }
         Ok(Address { host, port, path })
     }
+
+    /// The address of a page that takes no key, such as `/health`, below the path of a server's address.
+    pub(crate) fn of_page(url: &str, page: &str) -> Result<Address, Error> {
+        let (host, port, path) = split(url).map_err(Error::Address)?;
+        let base = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+        Ok(Address { host, port, path: format!("{base}{page}") })
+    }
 }
 
 impl fmt::Display for Address {
@@ -128,6 +135,16 @@ mod tests {
             assert_eq!(address.path, format!("{path}api-key=a%20b%26c&name=%C3%BC"));
         }
         assert_eq!(address("ws://[::1]:9").unwrap().to_string(), "[::1]:9");
+    }
+
+    #[test]
+    fn a_page_lies_below_the_servers_path_and_leaves_the_key_out() {
+        for (url, path) in
+            [("ws://h:1", "/health"), ("ws://h/?api-key=secret", "/health"), ("ws://h/db/", "/db/health")]
+        {
+            assert_eq!(Address::of_page(url, "/health").unwrap().path, path, "{url}");
+        }
+        assert!(Address::of_page("http://h", "/health").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::completion::Completion;
 use super::files::{backup, export, import};
 use super::records::{entries, fetch, tail, write};
-use super::server::{keys, ping, stats};
+use super::server::{health, keys, ping, stats};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use fluxion_client::Client;
@@ -50,6 +50,8 @@ pub enum Command {
     Stats(stats::Stats),
     /// Measure round trips to the server
     Ping(ping::Ping),
+    /// Ask whether the server is well; needs no API key
+    Health(health::Health),
     /// Write collections and API keys to files
     Export(export::Export),
     /// Read collections and API keys from files
@@ -102,6 +104,9 @@ impl Command {
             Command::Import(command) => command.run(client),
             Command::Backup(command) => command.run(client),
             Command::Restore(command) => command.run(client),
+            Command::Health(_) => {
+                bail!("`ping` asks the server that this shell talks to; health is asked from outside")
+            }
             Command::Completion(_) => bail!("this shell completes by itself; scripts are for others"),
             Command::Shell => bail!("this is a shell already"),
         }

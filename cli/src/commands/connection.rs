@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fluxion_client::{Client, Options};
+use fluxion_client::{Client, Options, check_health};
 use std::time::Duration;
 
 /// Attempts to connect again, within a second: an operator sees the error and decides.
@@ -43,16 +43,24 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(&self) -> Result<Client> {
-        // A variable that is empty is as good as none.
-        let url = if self.url.is_empty() { URL_DEFAULT } else { &self.url };
         let Some(key) = self.apikey.as_deref().filter(|key| !key.is_empty()) else {
             bail!("missing required --apikey or FLUXIONDB_APIKEY");
         };
         let mut options =
-            Options::new(url, key).timeout(Duration::from_secs(self.timeout)).attempts(ATTEMPTS);
+            Options::new(self.url(), key).timeout(Duration::from_secs(self.timeout)).attempts(ATTEMPTS);
         if let Some(name) = self.name.as_deref().filter(|name| !name.is_empty()) {
             options = options.name(name);
         }
         Ok(Client::connect(options)?)
+    }
+
+    /// Asks for the server's health, which takes no key.
+    pub fn check_health(&self) -> Result<()> {
+        Ok(check_health(self.url(), Duration::from_secs(self.timeout))?)
+    }
+
+    fn url(&self) -> &str {
+        // A variable that is empty is as good as none.
+        if self.url.is_empty() { URL_DEFAULT } else { &self.url }
     }
 }

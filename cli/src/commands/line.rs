@@ -40,6 +40,7 @@ fn run(line: CommandLine, whole: fn() -> clap::Command) -> Result<()> {
     let CommandLine { connection, command } = line;
     match command {
         Command::Completion(command) => command.run(whole()),
+        Command::Health(command) => command.run(&connection),
         Command::Shell => shell::run(&connection, &CommandLine::command()),
         command => command.run(&mut connection.open()?),
     }

@@ -5,6 +5,7 @@
 mod entries;
 mod exchange;
 mod failures;
+mod health;
 mod keys;
 mod large;
 mod library;

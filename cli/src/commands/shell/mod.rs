@@ -80,6 +80,7 @@ fn command() -> clap::Command {
     let root = clap::Command::new("fluxiondb").no_binary_name(true).disable_version_flag(true);
     Command::augment_subcommands(root)
         .mut_subcommand("shell", |shell| shell.hide(true))
+        .mut_subcommand("health", |health| health.hide(true))
         .mut_subcommand("completion", |completion| completion.hide(true))
         .subcommand_required(true)
 }
