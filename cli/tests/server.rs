@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 
+#[path = "server/access.rs"]
+mod access;
 #[path = "server/bounds.rs"]
 mod bounds;
 #[path = "server/closing.rs"]
