@@ -325,7 +325,12 @@ class Lines:
 
     def __init__(self, stream):
         self.lines = queue.Queue()
-        threading.Thread(target=lambda: [self.lines.put(line) for line in [*iter(stream.readline, ""), ""]], daemon=True).start()
+        threading.Thread(target=self.read, args=(stream,), daemon=True).start()
+
+    def read(self, stream):
+        for line in stream:
+            self.lines.put(line)
+        self.lines.put("")
 
     def until(self, wanted):
         """The lines before the one that is wanted; with all of them if it does not come."""
