@@ -173,8 +173,8 @@ impl Subscription {
         }
         self.in_snapshot = part == Some("part");
         let cursor = push["cursor"].as_str().ok_or("no cursor")?;
-        // What is too large for one push comes in several, and only the last moves the cursor.
-        let is_whole = !self.in_snapshot && self.cursor.as_deref() != Some(cursor);
+        // What is too large for one push comes in several, which come to a state together.
+        let is_whole = !self.in_snapshot && push.get("more").is_none();
         self.cursor = (!self.in_snapshot).then(|| cursor.to_owned());
         self.restarts = world.restarts;
         if !self.is_all {
