@@ -54,8 +54,8 @@ pub fn unescape_string(vectors: Vectors, rest: &[u8], out: &mut Vec<u8>) -> Resu
     }
 }
 
-/// Puts `raw` into `quotes`, with all its strings as the texts that they mean. What has escapes outside of strings is not
-/// told from others; a control character is as bad as a bad escape.
+/// Puts `raw` into `quotes`, with all its strings as the texts that they mean. A control character, and an escape by a
+/// number or letter outside of strings, is as bad as a bad escape.
 pub fn unescape_strings(vectors: Vectors, raw: &[u8], quotes: &mut Quotes) -> Result<(), BadEscape> {
     quotes.clear();
     let mut from = 0;
@@ -64,6 +64,8 @@ pub fn unescape_strings(vectors: Vectors, raw: &[u8], quotes: &mut Quotes) -> Re
         from += taken;
         match stop {
             Stop::End => return Ok(()),
+            // Outside of strings it would be taken for what it means.
+            Stop::Escape if quotes.places().len().is_multiple_of(2) => return Err(BadEscape),
             Stop::Escape => from += escapes(&raw[from..], usize::MAX, quotes.others())?,
             Stop::Control | Stop::Quote => return Err(BadEscape),
         }

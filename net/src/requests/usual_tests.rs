@@ -59,6 +59,8 @@ fn what_needs_the_parser_is_left_to_it() {
         (Kind::GetValue, r#"{"col":"c","key":"k"} ""#),
         (Kind::GetValue, r#"{"col":"c","key":\"k"}"#),
         (Kind::GetValue, r#"{"col":"c","key":"k"\/}"#),
+        (Kind::GetValue, r#"{"col":"c",\u0020"key":"k"}"#),
+        (Kind::GetValue, r#"{"col"\u003a"c","key":"k"}"#),
         (Kind::GetValue, r#"{"col":"c","key":null}"#),
         (Kind::GetValue, r#"{"col":"c","key":"k",}"#),
         (Kind::Collections, "{}"),
