@@ -1,5 +1,6 @@
-//! The data of a message to a typed request, once. The text of `data` is unescaped with the outer part into a buffer, where
-//! simd-json parses it in place; tape and buffers are reused, so a message costs no allocation but the list of an insert's records.
+//! The data of a message to a typed request, once. The text of `data` is unescaped with the outer part into a buffer. What
+//! clients usually send is read from there at once (`usual.rs`); all else is parsed in place by simd-json. Tape and buffers are
+//! reused, so a message costs no allocation but the list of an insert's records.
 //!
 //! Two kinds of failure: what is no request at all (the connection ends), and a request that can't be carried out (a text
 //! that says why; the connection goes on).
@@ -188,13 +189,11 @@ impl Parser {
     ) -> Result<T, Misread> {
         let Texts { first, second } = texts;
         let len = first.len();
-        let is_long = len == 0;
         first.resize(len + PADDING_BYTES, 0);
         let mut said = self.read(first, len, &read);
         if said.is_none() {
             let len = fill(vectors, second, message, data)?;
-            // The text of a long message has not been made yet.
-            if tame_numbers(&mut second[..len]) || is_long {
+            if tame_numbers(&mut second[..len]) {
                 said = self.read(second, len, &read);
             }
         }

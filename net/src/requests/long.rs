@@ -219,12 +219,22 @@ pub fn read_long_object<'t>(
     data: &RawText,
     texts: &'t mut Vec<u8>,
 ) -> Result<Request<&'t str>, Misread> {
+    read_long(message, data, texts, |nodes| read::read_request(kind, nodes))
+}
+
+/// The same for what is no request to the shards.
+pub fn read_long<'t, T>(
+    message: &[u8],
+    data: &RawText,
+    texts: &'t mut Vec<u8>,
+    read: impl FnOnce(&[Node<'t>]) -> Said<T>,
+) -> Result<T, Misread> {
     let (vectors, mut text) = (Vectors::default(), Vec::new());
     unescape(vectors, &message[data.range.clone()], &mut text)?;
     let object = long_object(vectors, &text, texts).map_err(Misread::Wrong)?;
     drop(text);
     let nodes = object.nodes(texts).map_err(Misread::Wrong)?;
-    read::read_request(kind, &nodes).map_err(Misread::Wrong)
+    read(&nodes).map_err(Misread::Wrong)
 }
 
 /// A known member's value.

@@ -9,7 +9,9 @@ use crate::limits::{LONG_DATA_BYTES, SMALL_REPLY_BYTES};
 use crate::requests::decode::Misread;
 use crate::requests::envelope::Envelope;
 use crate::requests::kind::{Facts, Kind, Target};
-use crate::requests::long::{LongRecords, read_long_object};
+use crate::requests::long::{LongRecords, read_long, read_long_object};
+use crate::requests::read::read_key_action;
+use crate::requests::subscription::{read_name, read_terms};
 use crate::requests::wrong::Wrong;
 use crate::serve::{replies, route, subscriptions, tell};
 use crate::wire::reply;
@@ -132,7 +134,11 @@ fn take_request(
 }
 
 fn manage_keys(core: &Core, peer: &mut Peer, message: &[u8], envelope: &Envelope<'_>) -> Result<(), Misread> {
-    let action = core.decoder.borrow_mut().key_action(message, envelope)?;
+    let action = if message.len() > LONG_DATA_BYTES {
+        read_long(message, &envelope.data, &mut Vec::new(), read_key_action)?
+    } else {
+        core.decoder.borrow_mut().key_action(message, envelope)?
+    };
     let ticket = replies::begin(peer, None, SMALL_REPLY_BYTES + message.len(), true);
     core.post(0, Message::ManageKeys { ticket, id: envelope.id.as_ref().into(), action });
     Ok(())
@@ -144,11 +150,20 @@ fn take_subscription(
     message: &[u8],
     envelope: &Envelope<'_>,
 ) -> Result<(), Misread> {
+    let is_long = message.len() > LONG_DATA_BYTES;
     if envelope.kind == Kind::Subscribe {
-        let terms = core.decoder.borrow_mut().subscription(message, envelope)?;
+        let terms = if is_long {
+            read_long(message, &envelope.data, &mut Vec::new(), read_terms)?
+        } else {
+            core.decoder.borrow_mut().subscription(message, envelope)?
+        };
         subscriptions::subscribe(core, peer, &envelope.id, terms);
     } else {
-        let name = core.decoder.borrow_mut().subscription_name(message, envelope)?;
+        let name = if is_long {
+            read_long(message, &envelope.data, &mut Vec::new(), read_name)?
+        } else {
+            core.decoder.borrow_mut().subscription_name(message, envelope)?
+        };
         subscriptions::unsubscribe(core, peer, &envelope.id, &name);
     }
     Ok(())
