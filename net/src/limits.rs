@@ -155,3 +155,9 @@ pub const PUSH_COPIED_BYTES_MAX: usize = 16 * 1024;
 
 /// Time between two looks at whose time has come.
 pub const SUBSCRIPTION_TICK: Duration = Duration::from_millis(5);
+
+/// Pause of a core that can't sleep until a socket is ready, such as when the process is out of file descriptors.
+pub const LOOK_PAUSE: Duration = Duration::from_millis(1);
+
+/// The longest that a core spins without looking at its timers.
+pub const SPIN_SLICE: Duration = Duration::from_millis(1);

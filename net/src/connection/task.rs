@@ -31,7 +31,10 @@ const READ_COST: usize = 4;
 pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr) {
     let mut stream = match Socket::new(stream, core.readiness.clone()) {
         Ok(stream) => stream,
-        Err(error) => return debug!(%ip, %error, "can't watch a connection"),
+        Err(error) => {
+            debug!(%ip, %error, "can't watch a connection");
+            return refusals::note(&core, Refusal::Connections, ip);
+        }
     };
     if core.handshakes.get() >= HANDSHAKES_MAX {
         return refuse(&core, stream, Refusal::Handshakes, ip).await;

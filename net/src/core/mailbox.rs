@@ -6,7 +6,8 @@
 //! 2. Urgent messages are received before all others. Messages of one kind keep their order.
 //! 3. After a burst of pushes the sender calls `kick` once. A push without a kick may lie there for long.
 //! 4. Only the owning core's drain loop calls `receive`; it is the only task that is woken from outside.
-//! 5. While the owner's thread looks at `waiting` itself, it says so by `attend`, and nobody wakes it.
+//! 5. While the owner's thread looks at `waiting` itself, it says so by `attend`, and nobody wakes it; when it stops looking,
+//!    its drain loop is woken for what has come meanwhile.
 //! 6. `close` is called by the owner before its executor ends, so that no later kick wakes a dead task.
 
 use atomic_waker::AtomicWaker;

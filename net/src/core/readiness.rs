@@ -21,8 +21,8 @@ use std::task::{Context, Waker};
 pub struct Watched {
     readable: Cell<bool>,
     writable: Cell<bool>,
-    /// The peer sends no more: behind a short read there may still be the end of the stream.
-    ended: Cell<bool>,
+    /// Behind a short read there may be more: the end of the stream, or what follows an urgent byte.
+    may_hold_more: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -44,7 +44,7 @@ impl Watched {
 
     /// A read brought less than it asked for, so there was no more.
     pub fn was_short(&self) {
-        self.readable.set(self.ended.get());
+        self.readable.set(self.may_hold_more.get());
     }
 
     /// A write found the socket full.
@@ -66,7 +66,8 @@ impl Watched {
         let over = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         let readable = over || flags.contains(EventFlags::IN);
         let writable = over || flags.contains(EventFlags::OUT);
-        self.ended.set(self.ended.get() || over);
+        let may_hold_more = over || flags.contains(EventFlags::PRI);
+        self.may_hold_more.set(self.may_hold_more.get() || may_hold_more);
         let was_writable = self.writable.replace(self.writable.get() || writable);
         self.readable.set(self.readable.get() || readable);
         if (readable || !was_writable)
@@ -116,7 +117,7 @@ impl Readiness {
         let slot = &mut slots.all[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         let data = EventData::new_u64(u64::from(slot.generation) << 32 | u64::from(index));
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let flags = EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         if let Err(error) = epoll::add(&self.epoll, socket, data, flags) {
             slots.free.push(index);
             return Err(error.into());

@@ -1,6 +1,6 @@
-//! The turns by which the tasks of a core share it. The executor looks at sockets only when no task is ready to run, so a task with more
-//! to do must not simply be woken again: it ends its turn with `next`, which lets the others run, the sockets be looked
-//! at, and then itself go on.
+//! The turns by which the tasks of a core share it. The executor looks at timers and at what other cores call only when no
+//! task is ready to run, so a task with more to do must not simply be woken again: it ends its turn with `next`, which lets
+//! the others run, the rest be looked at, and then itself go on.
 //!
 //! A turn ends by time. The more connections want one, the shorter each is, so that a round of all of them, after which
 //! the core looks at its mailbox again, takes about as long with a thousand busy connections as with a hundred.

@@ -27,6 +27,10 @@ pub async fn carry_out_messages(core: &Core, enough: impl Fn(&Core) -> bool) {
             }
         }
         flush(core);
+        if core.subscriptions.is_pumping.get() || !core.unfinished.borrow().is_empty() {
+            // A step, and the pushes at the end of a burst, cost far more than a message.
+            turn.look();
+        }
     }
 }
 

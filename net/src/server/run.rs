@@ -5,7 +5,8 @@
 use crate::connection;
 use crate::core::message::Message;
 use crate::core::state::Core;
-use crate::limits::ACCEPT_PAUSE;
+use crate::core::turns::{self, Turn};
+use crate::limits::{ACCEPT_PAUSE, TURN};
 use crate::serve::flush::flush;
 use crate::serve::{clock, storage, subscriptions};
 use crate::server::dispatch::carry_out_messages;
@@ -41,6 +42,7 @@ pub async fn run(core: Rc<Core>, listener: Listener) {
 
 /// Takes connections until it is cancelled.
 async fn accept(core: Rc<Core>, listener: Listener) {
+    let mut turn = Turn::begin(TURN);
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -54,6 +56,11 @@ async fn accept(core: Rc<Core>, listener: Listener) {
             debug!(%peer, %error, "can't set TCP_NODELAY");
         }
         glommio::spawn_local(connection::serve(core.clone(), stream, peer.ip().to_canonical())).detach();
+        turn.look();
+        if turn.is_over() {
+            turns::next().await;
+            turn = Turn::begin(TURN);
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 //! sleeping, then asleep.
 
 use crate::core::state::Core;
+use crate::core::throttle::Throttle;
 use crate::core::turns::{self, Turn};
-use crate::limits::TURN;
+use crate::limits::{LOOK_PAUSE, SPIN_SLICE, TURN};
 use futures_lite::future::yield_now;
 use futures_lite::io::AsyncRead;
 use glommio::net::TcpStream;
+use glommio::timer::Timer;
 use std::future::poll_fn;
 use std::hint::spin_loop;
 use std::io;
@@ -17,22 +19,29 @@ use tracing::warn;
 
 /// Watches until the core ends.
 pub async fn watch(core: Rc<Core>, spin: Duration) {
+    let lines = Throttle::default();
     loop {
         if let Err(error) = watch_sockets(&core, spin).await {
-            warn!(core = core.index, %error, "can't look at the sockets");
-            turns::next().await;
+            if let Some(others) = lines.pass(Instant::now()) {
+                warn!(core = core.index, %error, others, "can't wait for the sockets, and `others` times before");
+            }
+            Timer::new(LOOK_PAUSE).await;
         }
     }
 }
 
 async fn watch_sockets(core: &Core, spin: Duration) -> io::Result<()> {
     let mut turn = Turn::begin(TURN);
+    let mut left = spin;
     loop {
         let bursts = core.bursts.get();
         let found = core.readiness.look()?;
         yield_now().await;
         let nothing_ran = found == 0 && core.bursts.get() == bursts;
         turn.look();
+        if !nothing_ran {
+            left = spin;
+        }
         // Timers and other cores are looked at by the executor, which does so when no task is ready, so this one must
         // not go on being ready.
         if turn.is_over() || nothing_ran && core.turns.are_awaited() {
@@ -40,12 +49,17 @@ async fn watch_sockets(core: &Core, spin: Duration) -> io::Result<()> {
             turn = Turn::begin(TURN);
         } else if nothing_ran {
             // So none is ready that another has woken, and none waits while this one spins.
-            match spin_for(core, spin)? {
+            let slice = left.min(SPIN_SLICE);
+            left -= slice;
+            match spin_for(core, slice)? {
                 Found::Socket => {}
                 // Who drains it may have been called by another core.
                 Found::Mail => turns::next().await,
+                // The executor looks at the timers.
+                Found::Nothing if !left.is_zero() => turns::next().await,
                 Found::Nothing => {
                     sleep(core).await?;
+                    left = spin;
                     turn = Turn::begin(TURN);
                 }
             }
