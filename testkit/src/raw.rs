@@ -96,6 +96,22 @@ impl RawSocket {
         self.stream.write_all(&frame(0x80 | opcode, payload)).unwrap();
     }
 
+    /// Reads a whole text message, also one in fragments; control frames between are passed over.
+    pub fn read_text(&mut self) -> Option<Vec<u8>> {
+        let mut message = Vec::new();
+        loop {
+            let (is_last, opcode, payload) = self.read_any_frame()?;
+            match opcode {
+                0 | TEXT => message.extend(payload),
+                8 => return None,
+                _ => continue,
+            }
+            if is_last {
+                return Some(message);
+            }
+        }
+    }
+
     /// Sends a request and returns status and body of the response.
     pub fn handshake(&mut self, request: &str) -> (u16, String) {
         let response = self.ask(request);
@@ -121,6 +137,11 @@ impl RawSocket {
 
     /// Opcode and payload of the next frame, or `None` when the connection has ended.
     pub fn read_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        self.read_any_frame().map(|(_, opcode, payload)| (opcode, payload))
+    }
+
+    /// Whether the next frame is the last of its message, its opcode, and its payload.
+    fn read_any_frame(&mut self) -> Option<(bool, u8, Vec<u8>)> {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).ok()?;
         assert_eq!(head[1] & 0x80, 0, "a server must not mask");
@@ -139,7 +160,7 @@ impl RawSocket {
         };
         let mut payload = vec![0; len];
         self.stream.read_exact(&mut payload).ok()?;
-        Some((head[0] & 0x0f, payload))
+        Some((head[0] & 0x80 != 0, head[0] & 0x0f, payload))
     }
 
     /// Sends no more, and waits until the server has ended the connection.

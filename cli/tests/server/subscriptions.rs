@@ -325,10 +325,7 @@ fn who_was_cut_off_goes_on_where_it_was() {
 fn read_to_end(socket: &mut RawSocket) -> (Vec<Value>, Value) {
     let mut pushes = Vec::new();
     loop {
-        let (opcode, payload) = socket.read_frame().unwrap();
-        if opcode != TEXT {
-            continue;
-        }
+        let payload = socket.read_text().unwrap();
         let message: Value = serde_json::from_slice(&payload).unwrap();
         match message["type"].as_str() {
             Some("push") => pushes.push(message),
@@ -359,14 +356,28 @@ fn write_much(writer: &mut Client, count: i64) {
     }
 }
 
+/// Waits until the server has ended all subscriptions.
+fn wait_for_no_subscriptions(client: &mut Client) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let stats = client.call("stats", &json!({}));
+        let cores = stats["stats"]["cores"].as_array().unwrap();
+        if cores.iter().all(|core| core["subscriptions"] == 0) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "a subscription is left: {stats}");
+    }
+}
+
 #[test]
 fn who_takes_nothing_is_told_and_can_go_on() {
     let server = Server::start(&["--cores", "2"]);
     let mut writer = server.client();
     let mut stuck = RawSocket::open(server.port, KEY_QUERY);
     ask(&mut stuck, "s", "sub", &json!({"col": "c", "mode": "all", "buffer": 100_000}));
-    stuck.read_frame().unwrap();
+    stuck.read_text().unwrap();
     write_much(&mut writer, 1500);
+    wait_for_no_subscriptions(&mut writer);
     let (pushes, end) = read_to_end(&mut stuck);
     assert_eq!(end["sub"], "s");
     assert!(end["error"].as_str().unwrap().starts_with("too slow: "), "{end}");
@@ -374,11 +385,11 @@ fn who_takes_nothing_is_told_and_can_go_on() {
     assert!(seen.iter().copied().eq(0..seen.len() as i64) && seen.len() < 1500, "{}", seen.len());
     // The name is free again.
     ask(&mut stuck, "s", "sub", &json!({"col": "c", "mode": "all", "since": end["cursor"]}));
-    let reply: Value = serde_json::from_slice(&stuck.read_frame().unwrap().1).unwrap();
+    let reply: Value = serde_json::from_slice(&stuck.read_text().unwrap()).unwrap();
     assert_eq!(reply["resumed"], true, "{reply}");
     let mut rest = Vec::new();
     while rest.last() != Some(&1499) {
-        let (_, payload) = stuck.read_frame().unwrap();
+        let payload = stuck.read_text().unwrap();
         rest.extend(times(&[serde_json::from_slice(&payload).unwrap()]));
     }
     assert!(rest.into_iter().eq(seen.len() as i64..1500));
@@ -390,13 +401,13 @@ fn who_would_rather_lose_the_oldest_is_told_how_many() {
     let mut writer = server.client();
     let mut stuck = RawSocket::open(server.port, KEY_QUERY);
     ask(&mut stuck, "s", "sub", &json!({"col": "c", "mode": "all", "slow": "drop", "buffer": 100_000}));
-    stuck.read_frame().unwrap();
+    stuck.read_text().unwrap();
     write_much(&mut writer, 1500);
     // The watch is kept now and then.
     std::thread::sleep(Duration::from_millis(1500));
     let (mut next, mut skipped) = (0, 0);
     while next < 1500 {
-        let (_, payload) = stuck.read_frame().unwrap();
+        let payload = stuck.read_text().unwrap();
         let push: Value = serde_json::from_slice(&payload).unwrap();
         let lost = push["skipped"].as_i64().unwrap_or(0);
         (next, skipped) = (next + lost, skipped + lost);

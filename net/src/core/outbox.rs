@@ -31,8 +31,8 @@ pub struct Source {
 /// A message on its way out.
 enum Outgoing {
     Whole(Vec<u8>),
-    /// A head, and a body that others are sent too.
-    Shared(Box<[u8]>, Arc<[u8]>),
+    /// A head and a body that others are sent too, and how much of the body has been framed.
+    Shared(Box<[u8]>, Arc<[u8]>, usize),
     Pieces {
         sources: VecDeque<Source>,
         suffix: &'static [u8],
@@ -199,16 +199,16 @@ impl Outbox {
         }
     }
 
-    /// Sends a message whose body others are sent too. A long one is copied only when it is its turn.
+    /// Sends a message whose body others are sent too. A long one is copied piece by piece, as it is sent.
     pub fn send_shared(&mut self, head: &[u8], body: &Arc<[u8]>) {
         if self.closing == Closing::Sent {
             return;
         }
-        if self.queue.is_empty() && (body.len() <= PUSH_COPIED_BYTES_MAX || !self.has_unsent()) {
+        if self.queue.is_empty() && body.len() <= PUSH_COPIED_BYTES_MAX {
             put_shared(&mut self.out, head, body);
         } else {
             self.queued_bytes += head.len() + body.len();
-            self.queue.push_back(Outgoing::Shared(head.into(), body.clone()));
+            self.queue.push_back(Outgoing::Shared(head.into(), body.clone(), 0));
         }
     }
 
@@ -256,13 +256,27 @@ impl Outbox {
                     self.queued_bytes -= payload.len();
                     self.queue.pop_front();
                 }
-                Some(Outgoing::Shared(head, body)) => {
-                    if self.sent < self.out.len() && body.len() > PUSH_COPIED_BYTES_MAX {
-                        return None;
-                    }
+                Some(Outgoing::Shared(head, body, _)) if body.len() <= PUSH_COPIED_BYTES_MAX => {
                     put_shared(&mut self.out, head, body);
                     self.queued_bytes -= head.len() + body.len();
                     self.queue.pop_front();
+                }
+                Some(Outgoing::Shared(head, body, framed)) => {
+                    if self.out.len() - self.sent >= PUSHES_WAITING_BYTES {
+                        return None;
+                    }
+                    let mut started = *framed > 0;
+                    if !started {
+                        put_fragment(&mut self.out, &mut started, false, head);
+                        self.queued_bytes -= head.len();
+                    }
+                    let end = body.len().min(*framed + PUSHES_WAITING_BYTES);
+                    put_fragment(&mut self.out, &mut started, end == body.len(), &body[*framed..end]);
+                    self.queued_bytes -= end - *framed;
+                    *framed = end;
+                    if end == body.len() {
+                        self.queue.pop_front();
+                    }
                 }
                 Some(Outgoing::Pieces { sources, suffix, started }) => {
                     let Some(source) = sources.front_mut() else {
@@ -440,24 +454,30 @@ mod tests {
     }
 
     #[test]
-    fn a_long_body_that_others_get_too_waits_uncopied_behind_what_was_not_taken() {
-        let body: Arc<[u8]> = vec![b'x'; 2 * PUSH_COPIED_BYTES_MAX].into();
+    fn a_long_body_that_others_get_too_is_copied_as_it_is_taken() {
+        let body: Arc<[u8]> = vec![b'x'; 2 * PUSHES_WAITING_BYTES].into();
         let mut outbox = outbox();
         assert!(outbox.has_room_for_pushes());
         for _ in 0..3 {
             outbox.send_shared(b"h", &body);
         }
-        assert!(outbox.unsent().len() < 2 * body.len() && !outbox.has_room_for_pushes());
+        assert!(!outbox.has_unsent() && !outbox.has_room_for_pushes());
         assert!(outbox.held_bytes() > 3 * body.len(), "what waits is counted");
         let mut sent = Vec::new();
-        for _ in 0..3 {
+        while outbox.is_backlogged() {
             assert_eq!(outbox.pump(), None);
+            assert!(outbox.unsent().len() < 2 * PUSHES_WAITING_BYTES);
             sent.extend_from_slice(outbox.unsent());
             outbox.advance(outbox.unsent().len());
         }
         let mut expected = Vec::new();
-        let message = [b"h", &body[..]].concat();
-        (0..3).for_each(|_| frame::put_text(&mut expected, &message));
+        for _ in 0..3 {
+            let mut started = false;
+            put_fragment(&mut expected, &mut started, false, b"h");
+            let (first, second) = body.split_at(PUSHES_WAITING_BYTES);
+            put_fragment(&mut expected, &mut started, false, first);
+            put_fragment(&mut expected, &mut started, true, second);
+        }
         assert!(sent == expected && outbox.has_room_for_pushes());
         outbox.send_shared(b"h", &body[..1].into());
         outbox.send(b"r".to_vec());
