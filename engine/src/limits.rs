@@ -99,7 +99,7 @@ pub(crate) const PUSH_WORK_MAX: usize = 256 * 1024;
 /// Work of one call that makes pushes, in the same measure: about half a millisecond.
 pub(crate) const PUMP_WORK_MAX: usize = 512 * 1024;
 
-/// The work of looking at a group of subscriptions, and of pushing to one of its members.
+/// The work of looking at a group of subscriptions.
 pub(crate) const GROUP_WORK: usize = 256;
 /// The work of pushing to one member of a group.
 pub(crate) const MEMBER_WORK: usize = 64;
@@ -109,6 +109,12 @@ pub(crate) const FANOUT_MAX: usize = 4096;
 
 /// Changes that subscriptions learn of in one step, each a few cache misses.
 pub(crate) const INTAKE_CHANGES: usize = 2048;
+
+/// Steps of that before pushes are made.
+pub(crate) const INTAKE_STEPS_MAX: usize = 8;
+
+/// Groups of subscriptions that changes are held against in one step.
+pub(crate) const INTAKE_WORK_MAX: usize = 16_384;
 
 /// Documents of a deleted collection that they learn of in one step.
 pub(crate) const INTAKE_DELETED: usize = 1024;
@@ -136,8 +142,14 @@ pub(crate) const HISTORIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// off can go on.
 pub(crate) const KEPT_MS: u64 = 30_000;
 
-/// Names of which a group remembers whether they match its pattern.
-pub(crate) const NAMES_KNOWN_MAX: usize = 65_536;
+/// The memory of the names of which a group remembers whether they match its pattern, counted with the patterns.
+pub(crate) const NAMES_KNOWN_BYTES_MAX: usize = 256 * 1024;
+
+/// Collections of which something is kept; while there are more, nothing is of those that nobody asks for.
+pub(crate) const TRACKED_KEPT_MAX: usize = 16_384;
+
+/// The longest name of a collection of which something is kept when nobody asks for it.
+pub(crate) const KEPT_NAME_BYTES_MAX: usize = 1024;
 
 /// Time for which a subscription may take nothing before what waits for it is held against its buffer.
 pub(crate) const SLOW_GRACE_MS: u64 = 100;

@@ -3,6 +3,7 @@
 use super::state::Shard;
 use crate::error::Error;
 use crate::feed::Visited;
+use crate::limits::INTAKE_STEPS_MAX;
 use crate::subscriptions::{Accepted, Asked, Now, Push, Receiver, SubscriptionId, Terms};
 
 impl Shard {
@@ -43,10 +44,9 @@ impl Shard {
         let names = terms.document.map(|document| self.patterns.name_test(document)).transpose()?;
         let filter = self.patterns.filter(terms.contains, terms.excludes)?.into_owned();
         let next_number = self.feed.next_number();
-        let accepted =
-            self.subscriptions.add(Asked { terms, names, filter, receiver, next_number, now_ms })?;
-        self.feed.set_visited(true);
-        Ok(accepted)
+        let accepted = self.subscriptions.add(Asked { terms, names, filter, receiver, next_number, now_ms });
+        self.feed.set_visited(!self.subscriptions.is_idle());
+        accepted
     }
 
     /// Ends a subscription, if it is still there.
@@ -59,12 +59,24 @@ impl Shard {
         self.subscriptions.take_credit(id, now_ms);
     }
 
+    /// Learns of some of what has changed without making pushes; gives whether it is to be called again soon.
+    pub fn learn_changes(&mut self) -> bool {
+        self.subscriptions.take_in(&mut self.feed, &self.collections) == Visited::More
+    }
+
     /// Makes pushes of what has changed, a bounded part of them; gives whether it is to be called again soon. While a
     /// change goes on in steps there are none.
     pub fn pump(&mut self, now_ms: u64, pushes: &mut Vec<Push>) -> bool {
         let Self { subscriptions, feed, collections, .. } = self;
         subscriptions.check_slow(now_ms, pushes);
-        match subscriptions.take_in(feed, collections) {
+        // The last burst before a batch is handed over may be longer than a step, and the next chance is the next batch.
+        let mut visited = subscriptions.take_in(feed, collections);
+        for _ in 1..INTAKE_STEPS_MAX {
+            if visited == Visited::More {
+                visited = subscriptions.take_in(feed, collections);
+            }
+        }
+        match visited {
             Visited::More => true,
             Visited::Unfinished => false,
             Visited::All => {

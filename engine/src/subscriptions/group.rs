@@ -7,8 +7,8 @@
 use hashbrown::HashMap;
 use std::rc::Rc;
 
-use super::terms::{Mode, Terms};
-use crate::limits::NAMES_KNOWN_MAX;
+use super::terms::{Mode, Slow, Terms};
+use crate::limits::NAMES_KNOWN_BYTES_MAX;
 use crate::pattern::{Filter, NameTest, Pattern, Search};
 
 /// The test of a document's name.
@@ -17,8 +17,30 @@ pub(super) enum Names {
     All,
     /// This one.
     Literal(Box<str>),
-    /// Those that match, and what is known of some.
-    Pattern(Rc<Pattern>, HashMap<Box<str>, bool>),
+    /// Those that match.
+    Pattern(Rc<Pattern>, Known),
+}
+
+/// What is known of some names.
+#[derive(Default)]
+pub(super) struct Known {
+    matches: HashMap<Box<str>, bool>,
+    bytes: usize,
+}
+
+impl Known {
+    fn note(&mut self, name: &str, matches: bool) {
+        /// An entry of the map, beside the name.
+        const ENTRY_BYTES: usize = 64;
+        let bytes = name.len() + ENTRY_BYTES;
+        if self.bytes + bytes > NAMES_KNOWN_BYTES_MAX {
+            *self = Known::default();
+        }
+        if bytes <= NAMES_KNOWN_BYTES_MAX {
+            self.bytes += bytes;
+            self.matches.insert(name.into(), matches);
+        }
+    }
 }
 
 impl Names {
@@ -26,15 +48,15 @@ impl Names {
         match test {
             None => Self::All,
             Some(NameTest::Literal(name)) => Self::Literal(name.into()),
-            Some(NameTest::Pattern(pattern)) => Self::Pattern(pattern, HashMap::new()),
+            Some(NameTest::Pattern(pattern)) => Self::Pattern(pattern, Known::default()),
         }
     }
 
-    /// The memory of the pattern, without what it has remembered.
+    /// The memory of the pattern and of what it may remember.
     pub(super) fn pattern_bytes(&self) -> usize {
         match self {
             Self::All | Self::Literal(_) => 0,
-            Self::Pattern(pattern, _) => pattern.bytes(),
+            Self::Pattern(pattern, _) => pattern.bytes() + NAMES_KNOWN_BYTES_MAX,
         }
     }
 
@@ -44,14 +66,11 @@ impl Names {
             Self::All => true,
             Self::Literal(literal) => **literal == *name,
             Self::Pattern(pattern, known) => {
-                if let Some(matches) = known.get(name) {
+                if let Some(matches) = known.matches.get(name) {
                     return *matches;
                 }
                 let matches = Search::default().run(pattern, name, &mut { usize::MAX }) == Some(true);
-                if known.len() >= NAMES_KNOWN_MAX {
-                    known.clear();
-                }
-                known.insert(name.into(), matches);
+                known.note(name, matches);
                 matches
             }
         }
@@ -100,10 +119,12 @@ impl Group {
     }
 }
 
-/// A text that is the same for terms that ask the same.
+/// A text that is the same for terms that ask the same. What ends one and not the other must not be decided for both, so what
+/// becomes of the slow is a part of it.
 pub(super) fn key(terms: &Terms<&str>) -> Box<str> {
     let mut key = String::from(match terms.mode {
         Mode::Latest => "l",
+        Mode::All if terms.slow == Slow::Drop => "d",
         Mode::All => "a",
     });
     for part in [terms.document, terms.contains, terms.excludes] {

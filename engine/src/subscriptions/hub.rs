@@ -17,7 +17,7 @@ use super::terms::{Accepted, Missed, Mode, Receiver, SubscriptionId, Terms};
 use super::tracked::Tracked;
 use crate::document::Document;
 use crate::error::Error;
-use crate::limits::{KEPT_MS, SUBSCRIPTION_PATTERNS_BYTES_MAX};
+use crate::limits::{KEPT_MS, KEPT_NAME_BYTES_MAX, SUBSCRIPTION_PATTERNS_BYTES_MAX, TRACKED_KEPT_MAX};
 use crate::pattern::{Filter, NameTest};
 use crate::table::Pages;
 
@@ -59,6 +59,8 @@ pub(crate) struct Subscriptions {
     /// The memory of all histories.
     pub(super) history_bytes: usize,
     pub(super) slow_checked_ms: u64,
+    /// How many were looked at when the work of that look was used up.
+    pub(super) slow_next: usize,
     /// The memory of the patterns of all groups.
     pattern_bytes: usize,
 }
@@ -363,6 +365,7 @@ impl Subscriptions {
         if group.is_dirty {
             self.dirty.retain(|dirty| *dirty != index);
         }
+        let are_many = self.tracked.len() > TRACKED_KEPT_MAX;
         let Some(tracked) = self.tracked.get_mut(group.tracked) else { return };
         tracked.groups.remove(&group.key);
         match &group.names {
@@ -376,7 +379,8 @@ impl Subscriptions {
             }
             Names::All | Names::Pattern(..) => tracked.others.retain(|known| *known != index),
         }
-        tracked.let_go(group.mode, now_ms);
+        let is_kept = !are_many && tracked.name.len() <= KEPT_NAME_BYTES_MAX;
+        tracked.let_go(group.mode, if is_kept { now_ms } else { 0 });
     }
 }
 

@@ -12,7 +12,9 @@ use super::tracked::Tracked;
 use crate::collection::Collection;
 use crate::collections::Collections;
 use crate::feed::{ChangeRef, Feed, Visited};
-use crate::limits::{HISTORIES_BYTES_MAX, HISTORY_BYTES_MAX, INTAKE_CHANGES, INTAKE_DELETED, ORDER_GONE_MAX};
+use crate::limits::{
+    HISTORIES_BYTES_MAX, HISTORY_BYTES_MAX, INTAKE_CHANGES, INTAKE_DELETED, INTAKE_WORK_MAX, ORDER_GONE_MAX,
+};
 use crate::table::Named;
 
 /// The concern of a change: a document, up to a time.
@@ -63,10 +65,11 @@ impl Subscriptions {
         if self.is_noting_deleted && !self.note_deleted(collections) {
             return Visited::More;
         }
+        let mut work = 0;
         let visited = feed.visit(INTAKE_CHANGES, |number, change| {
-            self.note(number, &change, collections);
+            work += self.note(number, &change, collections);
             self.known = number + 1;
-            !self.is_noting_deleted
+            !self.is_noting_deleted && work < INTAKE_WORK_MAX
         });
         if visited == Visited::All && !self.is_noting_deleted {
             self.deleted.clear();
@@ -75,10 +78,12 @@ impl Subscriptions {
         if self.is_noting_deleted { Visited::More } else { visited }
     }
 
-    fn note(&mut self, number: u64, change: &ChangeRef<'_>, collections: &Collections) {
+    /// Notes a change; gives the number of groups that it was held against.
+    fn note(&mut self, number: u64, change: &ChangeRef<'_>, collections: &Collections) -> usize {
         let (name, concern) = concern(change);
-        let Some(&index) = self.by_name.get(name) else { return };
-        let Some(tracked) = self.tracked.get_mut(index) else { return };
+        let Some(&index) = self.by_name.get(name) else { return 0 };
+        let Some(tracked) = self.tracked.get_mut(index) else { return 0 };
+        let work = tracked.groups.len();
         if !matches!(concern, Concern::Nothing) {
             tracked.changed = number + 1;
         }
@@ -97,7 +102,9 @@ impl Subscriptions {
             *history_bytes += history.bytes();
             mark_all(tracked, Mode::All, &concern, groups, &mut mark);
         }
-        let Some(order) = tracked.order.it.as_mut().filter(|order| number >= order.floor()) else { return };
+        let Some(order) = tracked.order.it.as_mut().filter(|order| number >= order.floor()) else {
+            return work;
+        };
         match concern {
             Concern::Document(document, ts) => {
                 let newest = newest(collections.get(name), document);
@@ -113,6 +120,7 @@ impl Subscriptions {
             }
             Concern::Nothing => {}
         }
+        work
     }
 
     /// Notes the documents of a deleted collection; false if there are more.

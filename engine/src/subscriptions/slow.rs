@@ -11,7 +11,7 @@ use super::member::{Member, Waits};
 use super::pump::Push;
 use super::render::Body;
 use super::terms::{Mode, Slow};
-use crate::limits::{SLOW_CHECK_MS, SLOW_GRACE_MS};
+use crate::limits::{MEMBER_WORK, PUMP_WORK_MAX, PUSH_WORK_MAX, SLOW_CHECK_MS, SLOW_GRACE_MS};
 
 /// What is to become of a subscription.
 enum Verdict {
@@ -27,7 +27,8 @@ impl Subscriptions {
         }
         self.slow_checked_ms = now_ms;
         let mut ending = Vec::new();
-        let Self { tracked, groups, members, .. } = self;
+        let Self { tracked, groups, members, slow_next, .. } = self;
+        let (first, mut seen, mut work) = (*slow_next, 0, 0);
         for (_, tracked) in tracked.iter() {
             let Some(history) = &tracked.history.it else { continue };
             for index in tracked.groups.values() {
@@ -36,15 +37,24 @@ impl Subscriptions {
                 };
                 let listed = std::mem::take(&mut group.members);
                 for index in &listed {
+                    seen += 1;
+                    if seen <= first || work >= PUMP_WORK_MAX {
+                        continue;
+                    }
+                    *slow_next = seen;
+                    work += MEMBER_WORK;
                     if let Some(member) = members.get_mut(*index)
                         && is_stuck(member, now_ms)
-                        && let Verdict::Ends = judge(member, group, history)
+                        && let Verdict::Ends = judge(member, group, history, &mut work)
                     {
                         ending.push(*index);
                     }
                 }
                 group.members = listed;
             }
+        }
+        if work < PUMP_WORK_MAX {
+            *slow_next = 0;
         }
         ending.into_iter().for_each(|member| self.end(member, now_ms, pushes));
     }
@@ -59,7 +69,7 @@ fn is_stuck(member: &Member, now_ms: u64) -> bool {
 }
 
 /// Looks how much waits for a member; has the oldest dropped if that is what it asked for.
-fn judge(member: &mut Member, group: &mut Group, history: &History) -> Verdict {
+fn judge(member: &mut Member, group: &mut Group, history: &History, work: &mut usize) -> Verdict {
     let buffer = u64::from(member.buffer_bytes);
     if history.weight_from(member.position) <= buffer && member.position >= history.floor() {
         return Verdict::Fine;
@@ -70,36 +80,46 @@ fn judge(member: &mut Member, group: &mut Group, history: &History) -> Verdict {
     let from = member.counted.0.max(member.position);
     let mut counted = if from == member.position { 0 } else { member.counted.1 };
     let mut end = from;
-    counted += count(group, history, from, &mut end);
+    counted += count(group, history, from, &mut end, work);
     member.counted = (end, counted);
+    if counted == 0 {
+        // None of it is for this one, so it needn't be remembered for its sake.
+        member.move_to(end, history);
+        return Verdict::Fine;
+    }
     if counted <= buffer {
         return Verdict::Fine;
     }
     if member.slow == Slow::Close {
         return Verdict::Ends;
     }
-    drop_oldest(member, group, history, counted - buffer);
+    drop_oldest(member, group, history, counted - buffer, work);
     Verdict::Fine
 }
 
-/// The weight of the changes that a group wants, from a number on.
-fn count(group: &mut Group, history: &History, from: u64, end: &mut u64) -> u64 {
+/// The weight of the changes that a group wants, from a number on, as far as the work of one look goes.
+fn count(group: &mut Group, history: &History, from: u64, end: &mut u64, work: &mut usize) -> u64 {
     if matches!(group.names, Names::All) && group.filter.is_empty() {
         *end = history.end().max(from);
         return history.weight_from(from);
     }
     let (mut matched, mut body, mut sum) = (Matched::default(), Body::new(), 0);
     for (number, change) in history.from(from) {
+        if body.work() >= PUSH_WORK_MAX {
+            break;
+        }
+        body.look();
         *end = number + 1;
         if matched.wants(group, &change, &mut body) {
             sum += weight(&change);
         }
     }
+    *work += body.work();
     sum
 }
 
 /// Passes over changes that the group wants until so much weight is gone.
-fn drop_oldest(member: &mut Member, group: &mut Group, history: &History, excess: u64) {
+fn drop_oldest(member: &mut Member, group: &mut Group, history: &History, excess: u64, work: &mut usize) {
     let (end, counted) = member.counted;
     if member.position < history.floor() {
         member.skip_forgotten(history);
@@ -107,9 +127,10 @@ fn drop_oldest(member: &mut Member, group: &mut Group, history: &History, excess
     let (mut matched, mut body, mut gone) = (Matched::default(), Body::new(), 0);
     let mut position = member.position;
     for (number, change) in history.from(member.position) {
-        if gone >= excess {
+        if gone >= excess || body.work() >= PUSH_WORK_MAX {
             break;
         }
+        body.look();
         position = number + 1;
         if matched.wants(group, &change, &mut body) {
             gone += weight(&change);
@@ -118,4 +139,5 @@ fn drop_oldest(member: &mut Member, group: &mut Group, history: &History, excess
     }
     member.move_to(position, history);
     member.counted = (end, counted.saturating_sub(gone));
+    *work += body.work();
 }

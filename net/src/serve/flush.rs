@@ -3,8 +3,8 @@
 use crate::core::state::Core;
 use crate::serve::{memory, storage, subscriptions};
 
-/// Hands changes over, pushes them to who has subscribed, looks after memory, and wakes the cores and connections that something was left for. Once after
-/// each burst.
+/// Hands changes over, pushes them to who has subscribed, looks after memory, and wakes the cores and connections that
+/// something was left for. Once after each burst.
 pub fn flush(core: &Core) {
     core.bursts.set(core.bursts.get() + 1);
     storage::tend(core);

@@ -13,7 +13,9 @@ pub fn take(core: &Core, push: &Push) {
         let Some(shared) = core.peer(peer) else { continue };
         let peer = &mut *shared.borrow_mut();
         let parcel = Parcel { key, id: *id, body: push.body.clone(), is_end: push.is_end };
-        if let Some(parcel) = peer.subscriptions.hold(parcel) {
+        // One without a body is about a request that failed, whose reply does not wait either.
+        let parcel = if parcel.body.is_empty() { Some(parcel) } else { peer.subscriptions.hold(parcel) };
+        if let Some(parcel) = parcel {
             send(core, peer, &parcel);
         }
         core.peers.settle(peer);

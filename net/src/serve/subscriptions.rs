@@ -107,11 +107,15 @@ pub fn tend(core: &Core) {
     if !core.subscriptions.is_active.get() {
         return;
     }
-    let Some(is_stored) = may_push(core) else { return };
+    let may_push = may_push(core);
     let mut made = Vec::new();
-    let goes_on = core.shard.borrow_mut().pump(core.now_ms(), &mut made);
+    let goes_on = match may_push {
+        Some(_) => core.shard.borrow_mut().pump(core.now_ms(), &mut made),
+        // So that little is left to learn when pushes may be made.
+        None => core.shard.borrow_mut().learn_changes(),
+    };
     for push in made {
-        if is_stored {
+        if may_push == Some(true) {
             send(core, push);
         } else {
             core.subscriptions.held.borrow_mut().push(push);
