@@ -9,8 +9,49 @@ use fluxion_client::{
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Records that the writer may be ahead of who follows all of them: so few that one push of them at times comes through whole,
+/// and that they are still known when the connection is made again, however long that takes.
+const AHEAD: usize = 300;
+
+/// About twice the bytes of so many records.
+const CUT_BYTES: usize = 20_000;
+
+/// How many records have come, and whether they are enough.
+#[derive(Default)]
+struct Progress {
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Progress {
+    fn received(&self, count: usize) {
+        self.state.lock().unwrap().0 = count;
+        self.changed.notify_all();
+    }
+
+    fn end(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many have come; true if they are enough.
+    fn wait(&self, count: usize) -> bool {
+        let is_to_wait = |(received, is_over): &mut (usize, bool)| *received < count && !*is_over;
+        self.changed.wait_while(self.state.lock().unwrap(), is_to_wait).unwrap().1
+    }
+}
+
+/// Ends the waiting, also if a test fails.
+struct Ends<'a>(&'a Progress);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
 
 /// A wire to a server; each connection over it is cut after some of what the server says.
 struct Wire {
@@ -37,7 +78,7 @@ impl Wire {
                 std::thread::spawn(move || carry(from, to, usize::MAX));
                 // Most often in what comes behind the handshake, and at times in it.
                 let bytes =
-                    if is_sound.load(Ordering::SeqCst) { usize::MAX } else { 100 + random.below(6000) };
+                    if is_sound.load(Ordering::SeqCst) { usize::MAX } else { 100 + random.below(CUT_BYTES) };
                 carry(server, client, bytes);
                 cuts.fetch_add(1, Ordering::SeqCst);
             }
@@ -69,11 +110,11 @@ fn nothing_is_lost(cores: &str, cuts: usize) {
     let _alone = alone();
     let server = Server::start(&["--cores", cores]);
     let url = format!("ws://127.0.0.1:{}", server.port);
-    let is_over = AtomicBool::new(false);
+    let progress = Progress::default();
     let (written, events) = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(&url, &is_over));
+        let writer = scope.spawn(|| write(&url, &progress));
         let latest = scope.spawn(|| follow_latest(&server, cuts));
-        let all = follow_all(&server, cuts, &is_over);
+        let all = follow_all(&server, cuts, &progress);
         let written = writer.join().unwrap();
         (written, (all, latest.join().unwrap()))
     });
@@ -89,11 +130,11 @@ fn nothing_is_lost(cores: &str, cuts: usize) {
 }
 
 /// Writes until it is enough, and then a last record; gives how many there were in all.
-fn write(url: &str, is_over: &AtomicBool) -> i64 {
+fn write(url: &str, progress: &Progress) -> i64 {
     let mut client = connect(url);
     let mut ts = 0;
     loop {
-        let is_last = is_over.load(Ordering::SeqCst);
+        let is_last = progress.wait((ts as usize).saturating_sub(AHEAD));
         let document = if is_last { "end".to_owned() } else { format!("d{}", ts % 7) };
         client.insert(&[NewRecord { ts, document: &document, data: "x", collection: "c" }]).unwrap();
         ts += 1;
@@ -103,7 +144,8 @@ fn write(url: &str, is_over: &AtomicBool) -> i64 {
     }
 }
 
-fn follow_all(server: &Server, cuts: usize, is_over: &AtomicBool) -> Vec<i64> {
+fn follow_all(server: &Server, cuts: usize, progress: &Progress) -> Vec<i64> {
+    let _ends = Ends(progress);
     let wire = Wire::lay(server.port, 7);
     let options = Options::new(&wire.url, KEY).attempts(100);
     // From the beginning, whatever has been written by now.
@@ -132,6 +174,7 @@ fn follow_all(server: &Server, cuts: usize, is_over: &AtomicBool) -> Vec<i64> {
                 if is_snapshot {
                     times.sort_unstable();
                 }
+                progress.received(times.len());
             }
             Event::Reset(why) => assert_eq!(why, fluxion_client::Reset::CutShort),
             Event::Lost(_) | Event::Resumed => {}
@@ -139,7 +182,7 @@ fn follow_all(server: &Server, cuts: usize, is_over: &AtomicBool) -> Vec<i64> {
         }
         if wire.cuts.load(Ordering::SeqCst) >= cuts {
             wire.is_sound.store(true, Ordering::SeqCst);
-            is_over.store(true, Ordering::SeqCst);
+            progress.end();
         }
     }
     panic!("it ended")
