@@ -10,8 +10,11 @@ use rusqlite::params;
 
 const META_LIFE: &str = "life";
 
-/// Behind it stands the name of a collection.
+/// Behind it stands the name of a collection, which may hold a NUL: SQLite's functions of texts end there.
 const META_UNCHANGED: &str = "unchanged ";
+
+/// The first text that is beyond those that begin so.
+const META_UNCHANGED_END: &str = "unchanged!";
 
 /// One life of a shard, and the one before if all of that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +45,8 @@ impl Life {
             return Ok(());
         }
         file.run_ref(|connection| {
-            let delete = "DELETE FROM meta WHERE key = ?1 OR substr(key, 1, ?2) = ?3";
-            let len = META_UNCHANGED.chars().count() as i64;
-            connection.execute(delete, params![META_LIFE, len, META_UNCHANGED]).map(drop)
+            let delete = "DELETE FROM meta WHERE key = ?1 OR key >= ?2 AND key < ?3";
+            connection.execute(delete, params![META_LIFE, META_UNCHANGED, META_UNCHANGED_END]).map(drop)
         })
     }
 
@@ -71,11 +73,14 @@ impl Life {
 /// The collections that had not changed from a number on when the life before ended.
 pub(crate) fn unchanged(file: &ShardFile) -> Result<Vec<(String, u64)>, Error> {
     file.run_ref(|connection| {
-        let query = "SELECT substr(key, ?1 + 1), value FROM meta WHERE substr(key, 1, ?1) = ?2";
+        let query = "SELECT key, value FROM meta WHERE key >= ?1 AND key < ?2";
         let mut rows = connection.prepare(query)?;
-        let len = META_UNCHANGED.chars().count() as i64;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
-        rows.query_map(params![len, META_UNCHANGED], row)?.collect()
+        let row = |row: &rusqlite::Row<'_>| {
+            let key = row.get::<_, String>(0)?;
+            let name = key.strip_prefix(META_UNCHANGED).unwrap_or_default().to_owned();
+            Ok((name, row.get::<_, i64>(1)? as u64))
+        };
+        rows.query_map(params![META_UNCHANGED, META_UNCHANGED_END], row)?.collect()
     })
 }
 
@@ -95,7 +100,8 @@ mod tests {
         let mut file = ShardFile::create(&directory.0, 0, None).unwrap();
         let first = Life::begin(&file).unwrap();
         assert_eq!((first.before, first.first_number), (None, 1));
-        let known = [("a b\n".to_owned(), 7), ("ü".to_owned(), 18)];
+        let known =
+            [("a".to_owned(), 3), ("a\0b".to_owned(), 9), ("a b\n".to_owned(), 7), ("ü".to_owned(), 18)];
         first.mark_ended(&mut file, 18, &known).unwrap();
         let mut unchanged_then = unchanged(&file).unwrap();
         unchanged_then.sort();
