@@ -17,9 +17,11 @@ pub struct Reader {
     subscriptions: BTreeMap<String, Subscription>,
     /// Names of those that have ended: nothing of them may come.
     over: BTreeSet<String>,
+    /// Those that the server has ended, to be resumed when nothing else is being waited for.
+    ended: Vec<Subscription>,
     replies: HashMap<String, Value>,
-    /// The text of a record that this connection inserts, until it has the reply.
-    own_text: Option<String>,
+    /// The request that inserts a record of this connection and that record's text, until the reply comes.
+    own: Option<(String, String)>,
     last_id: u64,
 }
 
@@ -35,7 +37,8 @@ impl Reader {
             subscriptions: BTreeMap::new(),
             over: BTreeSet::new(),
             replies: HashMap::new(),
-            own_text: None,
+            own: None,
+            ended: Vec::new(),
             last_id: 0,
         };
         assert_eq!(reader.receive(PATIENCE).unwrap()["type"], "ready");
@@ -44,12 +47,12 @@ impl Reader {
 
     /// Loses the connection in the middle of whatever it is doing, and resumes all subscriptions on another.
     pub fn lose(self, world: &mut World<'_>) -> Reader {
-        let Reader { socket, subscriptions, last_id, .. } = self;
+        let Reader { socket, subscriptions, ended, last_id, .. } = self;
         // What has not been read makes this a reset.
         drop(socket);
         let mut reader = Reader::connect(world.server);
         reader.last_id = last_id;
-        for subscription in subscriptions.into_values() {
+        for subscription in subscriptions.into_values().chain(ended) {
             reader.subscribe(subscription, world);
         }
         reader
@@ -109,10 +112,9 @@ impl Reader {
 
     /// Inserts a record on this connection: no push has it before the reply comes.
     pub fn insert(&mut self, records: &Value, text: String, world: &mut World<'_>) {
-        self.own_text = Some(text);
         let id = self.send("ins", records);
+        self.own = Some((id.clone(), text));
         assert_eq!(self.reply(&id, world), json!({"id": id}));
-        self.own_text = None;
     }
 
     fn send(&mut self, kind: &str, data: &Value) -> String {
@@ -130,12 +132,25 @@ impl Reader {
             if let Some(reply) = self.replies.remove(id) {
                 return reply;
             }
-            assert!(Instant::now() < deadline && self.read(PATIENCE, world), "no reply to {id}");
+            assert!(Instant::now() < deadline && self.read_one(PATIENCE, world), "no reply to {id}");
         }
     }
 
-    /// Reads a message if one comes in time.
+    /// Reads a message if one comes in time, and resumes what has ended.
     pub fn read(&mut self, patience: Duration, world: &mut World<'_>) -> bool {
+        let is_read = self.read_one(patience, world);
+        self.resume_ended(world);
+        is_read
+    }
+
+    fn resume_ended(&mut self, world: &mut World<'_>) {
+        while let Some(subscription) = self.ended.pop() {
+            self.subscribe(subscription, world);
+        }
+    }
+
+    /// Only reads: what it comes in between of has not been looked at yet.
+    fn read_one(&mut self, patience: Duration, world: &mut World<'_>) -> bool {
         let Some(message) = self.receive(patience) else { return false };
         self.take(message, world);
         true
@@ -160,12 +175,13 @@ impl Reader {
 
     fn take(&mut self, message: Value, world: &mut World<'_>) {
         if let Some(id) = message["id"].as_str() {
+            self.own.take_if(|(own, _)| own == id);
             assert!(self.replies.insert(id.into(), message.clone()).is_none(), "answered twice: {message}");
             return;
         }
         let name = message["sub"].as_str().unwrap_or_else(|| panic!("about nothing: {message}")).to_owned();
         assert!(!self.over.contains(&name), "it has ended: {message}");
-        if let Some(text) = &self.own_text {
+        if let Some((_, text)) = &self.own {
             assert!(!message.to_string().contains(&format!("\"{text}\"")), "before its reply: {message}");
         }
         // The reply to its request comes before.
@@ -187,7 +203,7 @@ impl Reader {
                 if subscription.cursor.is_some() {
                     subscription.cursor = Some(message["cursor"].as_str().unwrap().into());
                 }
-                self.subscribe(subscription, world);
+                self.ended.push(subscription);
             }
             _ => panic!("neither push nor end: {message}"),
         }
@@ -195,6 +211,7 @@ impl Reader {
 
     /// Reads until all its subscriptions have said all that there is to say.
     pub fn catch_up(&mut self, world: &mut World<'_>) {
+        self.resume_ended(world);
         let deadline = Instant::now() + PATIENCE;
         while let Some((name, behind)) =
             self.subscriptions.iter().find(|(_, subscription)| !subscription.is_caught_up(world.model))
