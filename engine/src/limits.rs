@@ -123,6 +123,9 @@ pub(crate) const INTAKE_DELETED: usize = 1024;
 /// once begin anew.
 pub(crate) const ORDER_GONE_MAX: usize = 65_536;
 
+/// Documents that a shard's groups remember to be held back by their filters.
+pub(crate) const FAILING_MAX: usize = 2 * 1024 * 1024;
+
 /// The text in a block of a history: what is forgotten at a time.
 pub(crate) const HISTORY_BLOCK_BYTES: usize = 64 * 1024;
 
@@ -134,6 +137,9 @@ pub(crate) const HISTORY_CHANGE_BYTES: usize = 40;
 
 /// The memory of a collection's history: more than the largest buffer that a subscription may ask for.
 pub(crate) const HISTORY_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// The same while there are subscriptions that take what they are pushed and have not come to its end.
+pub(crate) const HISTORY_BURST_BYTES_MAX: usize = 96 * 1024 * 1024;
 
 /// The memory of all histories of a shard.
 pub(crate) const HISTORIES_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -153,6 +159,9 @@ pub(crate) const KEPT_NAME_BYTES_MAX: usize = 1024;
 
 /// Time for which a subscription may take nothing before what waits for it is held against its buffer.
 pub(crate) const SLOW_GRACE_MS: u64 = 100;
+
+/// Time for which a subscription that is being sent all records may take nothing: what they were must be kept for it.
+pub(crate) const SNAPSHOT_GRACE_MS: u64 = 10_000;
 
 /// Time between two looks at who takes nothing.
 pub(crate) const SLOW_CHECK_MS: u64 = 20;

@@ -10,6 +10,7 @@
 //! pushed comes to the state at its cursor.
 
 mod changes;
+mod failing;
 mod group;
 mod history;
 mod hub;

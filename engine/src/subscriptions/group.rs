@@ -7,6 +7,7 @@
 use hashbrown::HashMap;
 use std::rc::Rc;
 
+use super::failing::Failing;
 use super::terms::{Mode, Slow, Terms};
 use crate::limits::NAMES_KNOWN_BYTES_MAX;
 use crate::pattern::{Filter, NameTest, Pattern, Search};
@@ -77,15 +78,6 @@ impl Names {
     }
 }
 
-/// A document whose newest record the filter holds back.
-#[derive(Clone, Copy)]
-pub(super) struct Failing {
-    /// Tells the entry in the order from others that had its slot.
-    pub(super) born: u64,
-    /// The number of the change at which that was first seen: whoever stands beyond it has been told.
-    pub(super) since: u64,
-}
-
 /// Subscriptions that ask the same.
 pub(super) struct Group {
     pub(super) tracked: u32,
@@ -95,24 +87,25 @@ pub(super) struct Group {
     pub(super) filter: Filter<'static>,
     /// The memory of its patterns.
     pub(super) pattern_bytes: usize,
-    /// By slot in the order; only of documents that were looked at.
-    pub(super) failing: HashMap<u32, Failing>,
+    pub(super) failing: Failing,
     pub(super) members: Vec<u32>,
     pub(super) caught_up: Vec<u32>,
     /// Those that may be pushed something and stand each at a place of its own.
     pub(super) behind: Vec<u32>,
     pub(super) position: u64,
+    /// The changes of the collection before that position, as far as they were ever known.
+    pub(super) ordinal: u64,
     /// One past the last change that may concern it.
     pub(super) marked: u64,
     pub(super) is_dirty: bool,
 }
 
 impl Group {
-    /// Notes that a change may concern it; true if there is somebody to push it to, who is not in the list of work yet.
-    pub(super) fn mark(&mut self, number: u64) -> bool {
-        if self.marked <= self.position {
+    /// Notes that a change, before which the collection had so many, may concern it; true if there is somebody to push it to, who is not in the list of work yet.
+    pub(super) fn mark(&mut self, number: u64, ordinal: u64) -> bool {
+        if self.marked <= self.position && self.position <= number {
             // Nothing in between concerned it.
-            self.position = self.position.max(number);
+            (self.position, self.ordinal) = (number, ordinal);
         }
         self.marked = self.marked.max(number + 1);
         !self.caught_up.is_empty() && !std::mem::replace(&mut self.is_dirty, true)

@@ -80,6 +80,16 @@ impl History {
         self.bytes += last.bytes();
     }
 
+    /// The number of changes that were ever entered.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Forgets the oldest block if all of it is before a number; false if it isn't.
+    pub(super) fn forget_block_before(&mut self, number: u64) -> bool {
+        self.blocks.get(1).is_some_and(|next| next.first_number() <= number) && self.forget_block()
+    }
+
     /// Forgets the oldest block, unless it is the only one; false if it is.
     pub(super) fn forget_block(&mut self) -> bool {
         if self.blocks.len() < 2 {
@@ -188,7 +198,12 @@ mod tests {
         assert_eq!(history.forgotten() + times(&history, 0).count() as u64, count as u64);
         assert_eq!(history.ordinal(history.floor()), history.forgotten());
         assert_eq!(history.weight_from(0), one * times(&history, 0).count() as u64);
+        let second = history.blocks[1].first_number();
+        assert!(!history.forget_block_before(second - 1) && history.forget_block_before(second));
+        assert_eq!(history.floor(), second);
         while history.forget_block() {}
         assert_eq!(history.blocks.len(), 1);
+        assert!(!history.forget_block_before(u64::MAX));
+        assert_eq!(history.count(), count as u64);
     }
 }

@@ -7,9 +7,13 @@
 //! 3. A group with members that may be pushed something is in `dirty`, once.
 
 use hashbrown::HashMap;
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 
+use super::failing::{self, Failing};
 use super::group::{self, Group, Names};
+use super::history::History;
 use super::member::{Member, Stage, Waits};
 use super::place;
 use super::slab::Slab;
@@ -63,6 +67,8 @@ pub(crate) struct Subscriptions {
     pub(super) slow_next: usize,
     /// The memory of the patterns of all groups.
     pattern_bytes: usize,
+    /// The documents that all groups know to be held back.
+    failing: Rc<Cell<usize>>,
 }
 
 /// What a subscription is made of, beside its terms.
@@ -118,7 +124,8 @@ impl Subscriptions {
 
     /// The memory of what is kept of changes.
     pub(crate) fn bytes(&self) -> usize {
-        self.tracked.iter().map(|(_, tracked)| tracked.bytes()).sum()
+        let tracked: usize = self.tracked.iter().map(|(_, tracked)| tracked.bytes()).sum();
+        tracked + failing::bytes(self.failing.get())
     }
 
     /// When a subscription next waits no longer, if one waits for a time.
@@ -309,11 +316,12 @@ impl Subscriptions {
             names,
             filter,
             pattern_bytes,
-            failing: HashMap::new(),
+            failing: Failing::new(self.failing.clone()),
             members: Vec::new(),
             caught_up: Vec::new(),
             behind: Vec::new(),
             position: next_number,
+            ordinal: tracked.history.it.as_ref().map_or(0, History::count),
             marked: next_number,
             is_dirty: false,
         });

@@ -5,6 +5,7 @@
 //! the document again.
 
 use super::group::Group;
+use super::history::History;
 use super::hub::{Deleted, Subscriptions};
 use super::slab::Slab;
 use super::terms::Mode;
@@ -13,7 +14,8 @@ use crate::collection::Collection;
 use crate::collections::Collections;
 use crate::feed::{ChangeRef, Feed, Visited};
 use crate::limits::{
-    HISTORIES_BYTES_MAX, HISTORY_BYTES_MAX, INTAKE_CHANGES, INTAKE_DELETED, INTAKE_WORK_MAX, ORDER_GONE_MAX,
+    HISTORIES_BYTES_MAX, HISTORY_BURST_BYTES_MAX, INTAKE_CHANGES, INTAKE_DELETED, INTAKE_WORK_MAX,
+    ORDER_GONE_MAX,
 };
 use crate::table::Named;
 
@@ -88,8 +90,9 @@ impl Subscriptions {
             tracked.changed = number + 1;
         }
         let Self { groups, dirty, history_bytes, .. } = self;
+        let ordinal = tracked.history.it.as_ref().map_or(0, History::count);
         let mut mark = |group: u32, groups: &mut Slab<Group>| {
-            if groups.get_mut(group).is_some_and(|found| found.mark(number)) {
+            if groups.get_mut(group).is_some_and(|found| found.mark(number, ordinal)) {
                 dirty.push_back(group);
             }
         };
@@ -98,7 +101,7 @@ impl Subscriptions {
         {
             *history_bytes -= history.bytes();
             history.push(number, *change);
-            while history.bytes() > HISTORY_BYTES_MAX && history.forget_block() {}
+            while history.bytes() > HISTORY_BURST_BYTES_MAX && history.forget_block() {}
             *history_bytes += history.bytes();
             mark_all(tracked, Mode::All, &concern, groups, &mut mark);
         }

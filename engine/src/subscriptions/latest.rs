@@ -1,6 +1,6 @@
 //! The pushes of what is newest: what changed since a place in the order, and the snapshot that a subscription begins with.
 
-use super::group::{Failing, Group, Names};
+use super::group::{Group, Names};
 use super::order::{Entry, Order, Place};
 use super::render::Body;
 use crate::collection::Collection;
@@ -44,24 +44,16 @@ fn write(
     let found = live.and_then(|live| live.documents.get(live.documents.find(&entry.name)?));
     let newest = found.and_then(|document| document.newest_through(i64::MAX));
     let Some((chunk, index)) = newest else {
-        group.failing.remove(&slot);
+        group.failing.remove(slot);
         return body.record(&entry.name, None);
     };
     let data = chunk.data(index);
     if body.passes(&group.filter, data) {
-        group.failing.remove(&slot);
+        group.failing.remove(slot);
         return body.record(&entry.name, Some((chunk.ts(index), data)));
     }
     // Who has been told that it is held back, and has not been told otherwise since, needn't be told again.
-    let known = group.failing.get(&slot).filter(|known| known.born == entry.born).copied();
-    let since = match known {
-        Some(known) => known.since,
-        None => {
-            group.failing.insert(slot, Failing { born: entry.born, since: number });
-            number
-        }
-    };
-    if position <= since {
+    if position <= group.failing.since(slot, entry.born, number) {
         body.record(&entry.name, None);
     }
 }
@@ -94,7 +86,7 @@ pub(super) fn all(
             if !group.failing.is_empty()
                 && let Some(((_, slot), _)) = order.get(document.name())
             {
-                group.failing.remove(&slot);
+                group.failing.remove(slot);
             }
             body.record(document.name(), Some((chunk.ts(index), data)));
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::group::Group;
+use super::history::History;
 use super::hub::Subscriptions;
 use super::member::{Member, Stage, Waits};
 use super::place::UNUSABLE;
@@ -68,9 +69,10 @@ impl Subscriptions {
         let mut work = 0;
         if group.marked > group.position {
             let members = group.caught_up.split_off(group.caught_up.len().saturating_sub(FANOUT_MAX));
-            let position = group.position;
+            let (position, ordinal) = (group.position, group.ordinal);
             if group.caught_up.is_empty() {
-                group.position = now.number;
+                let history = self.tracked.get(group.tracked).and_then(|tracked| tracked.history.it.as_ref());
+                (group.position, group.ordinal) = (now.number, history.map_or(0, History::count));
             } else {
                 group.is_dirty = true;
                 self.dirty.push_back(index);
@@ -78,7 +80,7 @@ impl Subscriptions {
             for member in &members {
                 if let Some(member) = self.members.get_mut(*member) {
                     member.stand_at(position);
-                    member.waits = Waits::Nowhere;
+                    (member.ordinal, member.waits) = (ordinal, Waits::Nowhere);
                 }
             }
             work += self.push_to(&members, now, collections, pushes);

@@ -7,11 +7,16 @@ use super::changes::Matched;
 use super::group::{Group, Names};
 use super::history::{History, weight};
 use super::hub::Subscriptions;
-use super::member::{Member, Waits};
+use super::member::{Member, Stage, Waits};
 use super::pump::Push;
 use super::render::Body;
+use super::slab::Slab;
 use super::terms::{Mode, Slow};
-use crate::limits::{MEMBER_WORK, PUMP_WORK_MAX, PUSH_WORK_MAX, SLOW_CHECK_MS, SLOW_GRACE_MS};
+use super::tracked::Tracked;
+use crate::limits::{
+    FANOUT_MAX, HISTORY_BYTES_MAX, MEMBER_WORK, PUMP_WORK_MAX, PUSH_WORK_MAX, SLOW_CHECK_MS, SLOW_GRACE_MS,
+    SNAPSHOT_GRACE_MS,
+};
 
 /// What is to become of a subscription.
 enum Verdict {
@@ -26,6 +31,7 @@ impl Subscriptions {
             return;
         }
         self.slow_checked_ms = now_ms;
+        self.trim_histories(now_ms);
         let mut ending = Vec::new();
         let Self { tracked, groups, members, slow_next, .. } = self;
         let (first, mut seen, mut work) = (*slow_next, 0, 0);
@@ -45,7 +51,8 @@ impl Subscriptions {
                     work += MEMBER_WORK;
                     if let Some(member) = members.get_mut(*index)
                         && is_stuck(member, now_ms)
-                        && let Verdict::Ends = judge(member, group, history, &mut work)
+                        && (holds_a_snapshot(member, now_ms)
+                            || matches!(judge(member, group, history, &mut work), Verdict::Ends))
                     {
                         ending.push(*index);
                     }
@@ -58,6 +65,51 @@ impl Subscriptions {
         }
         ending.into_iter().for_each(|member| self.end(member, now_ms, pushes));
     }
+
+    /// Forgets what is beyond the bound of a history, as far as nobody is still taking it.
+    fn trim_histories(&mut self, now_ms: u64) {
+        let Self { tracked, groups, members, history_bytes, .. } = self;
+        let is_large = |history: &History| history.bytes() > HISTORY_BYTES_MAX;
+        let large: Vec<u32> = tracked
+            .iter()
+            .filter_map(|(index, tracked)| {
+                tracked.history.it.as_ref().filter(|found| is_large(found)).map(|_| index)
+            })
+            .collect();
+        for index in large {
+            let Some(tracked) = tracked.get_mut(index) else { continue };
+            let needed_from = needed_from(tracked, groups, members, now_ms);
+            let Some(history) = &mut tracked.history.it else { continue };
+            *history_bytes -= history.bytes();
+            while is_large(history) && history.forget_block_before(needed_from) {}
+            *history_bytes += history.bytes();
+        }
+    }
+}
+
+/// The number of the first change that somebody is still taking, if those are not too many to look at.
+fn needed_from(tracked: &Tracked, groups: &Slab<Group>, members: &Slab<Member>, now_ms: u64) -> u64 {
+    let groups = || {
+        let all = tracked.groups.values().filter_map(|index| groups.get(*index));
+        all.filter(|group| group.mode == Mode::All)
+    };
+    if groups().map(|group| group.members.len()).sum::<usize>() > FANOUT_MAX {
+        return u64::MAX;
+    }
+    let of_group = |group: &Group| {
+        let members = group.members.iter().filter_map(|index| members.get(*index));
+        let taking = members.filter(|member| !is_stuck(member, now_ms)).map(|member| match member.waits {
+            Waits::CaughtUp(_) => group.position.max(member.position),
+            _ => member.position,
+        });
+        taking.min()
+    };
+    groups().filter_map(of_group).min().unwrap_or(u64::MAX)
+}
+
+/// Whether a member that takes nothing keeps what all records once were.
+fn holds_a_snapshot(member: &Member, now_ms: u64) -> bool {
+    matches!(member.stage, Stage::Records(_)) && now_ms >= member.sent_at_ms + SNAPSHOT_GRACE_MS
 }
 
 fn is_stuck(member: &Member, now_ms: u64) -> bool {

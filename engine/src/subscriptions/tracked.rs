@@ -100,8 +100,10 @@ impl Tracked {
         *since = now_ms;
     }
 
-    /// The memory of what is kept.
+    /// The memory of what is kept, and of its name, which stands in a table too.
     pub(super) fn bytes(&self) -> usize {
-        self.order.it.as_ref().map_or(0, Order::bytes) + self.history.it.as_ref().map_or(0, History::bytes)
+        2 * self.name.len()
+            + self.order.it.as_ref().map_or(0, Order::bytes)
+            + self.history.it.as_ref().map_or(0, History::bytes)
     }
 }
