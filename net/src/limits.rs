@@ -150,6 +150,9 @@ pub const SUBSCRIPTIONS_MAX: usize = 100_000;
 /// fast reader busy, and little beside what the kernel takes for a slow one.
 pub const PUSHES_WAITING_BYTES: usize = 64 * 1024;
 
+/// Receivers of a push that are sent it at once, each a call of the kernel; where there are more, their tasks take turns.
+pub const PUSHED_AT_ONCE_MAX: usize = 16;
+
 /// A push longer than this is not copied behind what a connection has not taken yet, but waits as one for all.
 pub const PUSH_COPIED_BYTES_MAX: usize = 16 * 1024;
 

@@ -1,5 +1,6 @@
 //! A connection's socket: bytes in, bytes out, without waiting. Its task is woken through the core's `Readiness`.
 
+use crate::core::line::Line;
 use crate::core::readiness::{Readiness, Watched};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll};
 
 /// A socket that its core watches.
 pub struct Socket {
-    stream: TcpStream,
+    stream: Rc<TcpStream>,
     readiness: Rc<Readiness>,
     slot: u32,
     watched: Rc<Watched>,
@@ -21,7 +22,7 @@ impl Socket {
     pub fn new(stream: TcpStream, readiness: Rc<Readiness>) -> io::Result<Socket> {
         stream.set_nonblocking(true)?;
         let (slot, watched) = readiness.add(&stream)?;
-        Ok(Socket { stream, readiness, slot, watched })
+        Ok(Socket { stream: Rc::new(stream), readiness, slot, watched })
     }
 
     /// The socket itself, for its options.
@@ -29,10 +30,15 @@ impl Socket {
         &self.stream
     }
 
+    /// The way to it past its task.
+    pub fn line(&self) -> Line {
+        Line::new(self.stream.clone(), self.watched.clone())
+    }
+
     /// Receives what is there.
     pub fn receive(&mut self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         while self.watched.can_read(context) {
-            match self.stream.read(buffer) {
+            match (&*self.stream).read(buffer) {
                 Ok(count) => {
                     if count < buffer.len() {
                         self.watched.was_short();
@@ -50,7 +56,7 @@ impl Socket {
     /// Sends as much as the socket takes.
     pub fn send(&mut self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         while self.watched.can_write(context) {
-            match self.stream.write(bytes) {
+            match (&*self.stream).write(bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.watched.was_full(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 sent => return Poll::Ready(sent),
@@ -62,7 +68,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.readiness.remove(self.slot, &self.stream);
+        self.readiness.remove(self.slot, &*self.stream);
     }
 }
 

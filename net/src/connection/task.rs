@@ -50,6 +50,7 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr) {
     core.handshakes.set(core.handshakes.get() - 1);
     match greeted {
         Ok(Some((peer, received))) => {
+            peer.borrow_mut().line = Some(stream.line());
             let connection =
                 Connection { core, stream, peer, input: Input::new(received), round: 0, is_corked: false };
             connection.run(ip).await;

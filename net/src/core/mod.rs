@@ -6,6 +6,7 @@ pub mod gather;
 pub mod handover;
 pub mod key_changes;
 pub mod keys;
+pub mod line;
 pub mod listing;
 pub mod mailbox;
 pub mod message;

@@ -5,6 +5,7 @@
 //! makes other cores hold stays counted, and what its key allowed is known to be over when the list says so.
 
 use crate::core::keys::KeyId;
+use crate::core::line::Line;
 use crate::core::outbox::Outbox;
 use crate::core::subscriptions::PeerSubscriptions;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
@@ -64,6 +65,8 @@ pub struct Peer {
     /// The socket is closed, and the task has ended.
     gone: bool,
     waker: Option<Waker>,
+    /// The way to its socket past its task.
+    pub line: Option<Line>,
     /// Its subscriptions.
     pub subscriptions: PeerSubscriptions,
 }
@@ -87,6 +90,7 @@ impl Peer {
             counted_bytes: 0,
             gone: false,
             waker: None,
+            line: None,
             subscriptions: PeerSubscriptions::default(),
         }
     }
@@ -104,6 +108,16 @@ impl Peer {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
+    }
+
+    /// Sends what waits at once, as far as the socket takes it; gives how much that was.
+    pub fn send_at_once(&mut self) -> usize {
+        let Some(line) = self.line.as_ref().filter(|_| !self.peer_closed && !self.outbox.is_closing()) else {
+            return 0;
+        };
+        let sent = line.try_send(self.outbox.unsent());
+        self.outbox.advance(sent);
+        sent
     }
 
     /// Bytes that this connection makes the server hold.
@@ -170,6 +184,7 @@ impl Peers {
         let abandoned = peer.outbox.drop_all();
         peer.input_bytes = 0;
         peer.gone = true;
+        peer.line = None;
         self.settle(peer);
         abandoned
     }

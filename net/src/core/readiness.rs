@@ -37,6 +37,16 @@ impl Watched {
         self.writable.get() || self.wait(context)
     }
 
+    /// Whether something may be sent, as far as is known.
+    pub fn is_writable(&self) -> bool {
+        self.writable.get()
+    }
+
+    /// Notes that something may be sent.
+    pub fn be_writable(&self) {
+        self.writable.set(true);
+    }
+
     /// A read found the socket empty.
     pub fn was_empty(&self) {
         self.readable.set(false);
@@ -123,7 +133,7 @@ impl Readiness {
             return Err(error.into());
         }
         let watched = Rc::new(Watched::default());
-        watched.writable.set(true);
+        watched.be_writable();
         slot.watched = Some(watched.clone());
         Ok((index, watched))
     }

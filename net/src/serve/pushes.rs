@@ -4,22 +4,30 @@ use crate::core::message::Message;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
 use crate::core::subscriptions::{Parcel, address};
+use crate::limits::PUSHED_AT_ONCE_MAX;
 use fluxion_engine::{Push, escape_json};
 
 /// Takes a push for connections of this core.
 pub fn take(core: &Core, push: &Push) {
+    let are_few = push.receivers.len() <= PUSHED_AT_ONCE_MAX;
     for (receiver, id) in &push.receivers {
         let (peer, key) = address(*receiver);
         let Some(shared) = core.peer(peer) else { continue };
         let peer = &mut *shared.borrow_mut();
+        let is_idle = !peer.outbox.is_backlogged();
         let parcel = Parcel { key, id: *id, body: push.body.clone(), is_end: push.is_end };
         // One without a body is about a request that failed, whose reply does not wait either.
         let parcel = if parcel.body.is_empty() { Some(parcel) } else { peer.subscriptions.hold(parcel) };
         if let Some(parcel) = parcel {
             send(core, peer, &parcel);
         }
+        if are_few && is_idle && peer.outbox.has_unsent() {
+            core.counters.bytes_out.add(peer.send_at_once() as u64);
+        }
         core.peers.settle(peer);
-        core.wake_later(shared.clone());
+        if peer.outbox.is_backlogged() || !peer.subscriptions.owed.is_empty() {
+            core.wake_later(shared.clone());
+        }
     }
 }
 

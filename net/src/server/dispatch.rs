@@ -8,6 +8,9 @@ use crate::serve::flush::flush;
 use crate::serve::{clock, execute, keys, pushes, replies, steps, storage, streams, subscriptions, tell};
 use std::time::Duration;
 
+/// Cost of a push, which may be sent at once, beside that of other messages.
+const PUSH_COST: usize = 8;
+
 /// Carries out messages until it has done so once more with `enough` being true.
 pub async fn carry_out_messages(core: &Core, enough: impl Fn(&Core) -> bool) {
     let mailbox = &core.shared.mailboxes[core.index];
@@ -18,8 +21,9 @@ pub async fn carry_out_messages(core: &Core, enough: impl Fn(&Core) -> bool) {
     while !enough(core) {
         mailbox.receive(&mut batch, MAILBOX_BATCH).await;
         for message in batch.drain(..) {
+            let is_push = matches!(message, Message::Push(_));
             handle(core, message);
-            turn.spend(1);
+            turn.spend(if is_push { PUSH_COST } else { 1 });
             if turn.is_over() {
                 flush(core);
                 core.turns.next().await;
