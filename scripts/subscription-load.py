@@ -88,30 +88,33 @@ def latency(cores, name):
 
 
 def fan_out():
-    def core_time(subscribers):
+    def core_time(subscribers, seconds):
         with Server("0-0") as server:
             arguments = f"--connections 1 --in-flight 4 --rate 100 --collections 1 --subscribers {subscribers}"
-            bench = server.bench(arguments, options.seconds + 2)
             before = server.cpu_seconds()
-            out, _ = bench.communicate()
-            return server.cpu_seconds() - before, json.loads(out)["pushes"]
+            out, _ = server.bench(arguments, seconds).communicate()
+            return server.cpu_seconds() - before, json.loads(out)["pushes"]["pushes"]
 
-    per_push = []
+    def of_a_second(subscribers):
+        """Without what connecting takes, and what is in the warm-up."""
+        short, long = (core_time(subscribers, seconds) for seconds in (1, 1 + options.seconds))
+        return long[0] - short[0], long[1] - short[1]
+
+    runs = []
     for _ in range(options.turns):
-        alone, _ = core_time(1)
-        with_all, pushes = core_time(1000)
-        # Those of the warm-up are not among the counted ones.
-        count = pushes["pushes_per_second"] * (options.seconds + 2.5)
-        per_push.append([(with_all - alone) / count * 1e6, pushes["pushes_per_second"]])
-    microseconds, rate = medians(per_push)
-    row(f"an insertion pushed to 1,000 connections, {rate / 1000:.0f} k pushes/s", "core time a push, connecting included",
-        f"{microseconds:.2f} µs")
+        alone, _ = of_a_second(1)
+        with_all, pushes = of_a_second(1000)
+        runs.append([(with_all - alone) / pushes * 1e6, pushes / options.seconds])
+    microseconds, rate = medians(runs)
+    name = f"an insertion pushed to 1,000 connections, {rate / 1000:.0f} k pushes/s"
+    row(name, "core time a push", f"{microseconds:.2f} µs")
 
 
 def idle():
     def resident(subscribers, subscriptions):
         with Server("0-0") as server:
-            arguments = f"--connections 1 --in-flight 1 --rate 1 --prefill 0 --subscribers {subscribers} --subscriptions {subscriptions}"
+            arguments = ("--connections 1 --in-flight 1 --rate 1 --prefill 0 "
+                         f"--subscribers {subscribers} --subscriptions {subscriptions}")
             bench = server.bench(arguments, 4)
             largest = 0
             while bench.poll() is None:
