@@ -44,6 +44,8 @@ mod overload;
 mod reference;
 #[path = "server/shutdown.rs"]
 mod shutdown;
+#[path = "server/slow_subscribers.rs"]
+mod slow_subscribers;
 #[path = "server/stats.rs"]
 mod stats;
 #[path = "server/subscriptions.rs"]

@@ -131,3 +131,18 @@ fn a_snapshot_is_not_kept_for_who_takes_nothing_of_it() {
     assert_eq!(pushes.iter().filter(|push| push.is_end).count(), 2);
     assert_eq!(shard.subscription_count(), 0);
 }
+
+#[test]
+fn one_that_drops_lives_on_beside_one_that_is_ended_for_the_same() {
+    let mut shard = shard();
+    for slow in [Slow::Drop, Slow::Close] {
+        subscribe(&mut shard, &Terms { slow, buffer_bytes: 100_000, ..ALL }, 0);
+    }
+    let text = "x".repeat(100_000);
+    let mut ended = 0;
+    for ts in 0..50 {
+        insert(&mut shard, ts, &text);
+        ended += pump(&mut shard, 1000 + 20 * ts as u64).iter().filter(|push| push.is_end).count();
+    }
+    assert_eq!((ended, shard.subscription_count()), (1, 1));
+}

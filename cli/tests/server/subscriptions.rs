@@ -1,17 +1,16 @@
 //! Subscriptions over real connections: what is pushed, in which order, and how they end.
 
-use crate::support::raw::{RawSocket, TEXT};
-use crate::support::{Client, KEY_QUERY, Server, TempDir};
+use crate::support::{Client, Server, TempDir};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-fn put(client: &mut Client, col: &str, doc: &str, ts: i64, data: &str) {
+pub fn put(client: &mut Client, col: &str, doc: &str, ts: i64, data: &str) {
     client.done("ins", &json!([{"ts": ts, "doc": doc, "data": data, "col": col}]));
 }
 
 /// Subscribes; gives the name of the subscription and the rest of the reply.
-fn subscribe(client: &mut Client, data: &Value) -> (String, Value) {
+pub fn subscribe(client: &mut Client, data: &Value) -> (String, Value) {
     let id = client.queue("sub", data);
     client.flush();
     let mut reply = client.receive().unwrap();
@@ -21,7 +20,7 @@ fn subscribe(client: &mut Client, data: &Value) -> (String, Value) {
 }
 
 /// The next message, which must be a push of this subscription; without what all have.
-fn pushed(client: &mut Client, name: &str) -> (Value, String) {
+pub fn pushed(client: &mut Client, name: &str) -> (Value, String) {
     let mut push = client.receive().unwrap();
     assert_eq!((&push["type"], &push["sub"]), (&json!("push"), &json!(name)), "{push}");
     let members = push.as_object_mut().unwrap();
@@ -319,109 +318,6 @@ fn who_was_cut_off_goes_on_where_it_was() {
         let (push, _) = pushed(&mut reader, &name);
         assert_eq!((&push["reset"], &push["snapshot"]), (&json!(true), &json!("done")), "{push}");
     }
-}
-
-/// Reads frames until one of them is the end of a subscription; gives what the pushes before it held.
-fn read_to_end(socket: &mut RawSocket) -> (Vec<Value>, Value) {
-    let mut pushes = Vec::new();
-    loop {
-        let payload = socket.read_text().unwrap();
-        let message: Value = serde_json::from_slice(&payload).unwrap();
-        match message["type"].as_str() {
-            Some("push") => pushes.push(message),
-            Some("end") => return (pushes, message),
-            _ => {}
-        }
-    }
-}
-
-fn times(pushes: &[Value]) -> Vec<i64> {
-    let changes = pushes.iter().flat_map(|push| push["changes"].as_array().unwrap());
-    changes.map(|change| change["ts"].as_i64().unwrap()).collect()
-}
-
-fn ask(socket: &mut RawSocket, id: &str, kind: &str, data: &Value) {
-    let request = json!({"id": id, "type": kind, "data": data.to_string()});
-    socket.send(TEXT, request.to_string().as_bytes());
-}
-
-/// Writes far more than sockets take on the way.
-fn write_much(writer: &mut Client, count: i64) {
-    for ts in 0..count {
-        writer.queue("ins", &json!([{"ts": ts, "doc": "d", "data": "x".repeat(10_000), "col": "c"}]));
-        if ts % 50 == 49 {
-            writer.flush();
-            writer.replies(50);
-        }
-    }
-}
-
-/// Waits until the server has only so many subscriptions.
-fn wait_until_left(client: &mut Client, count: u64) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let stats = client.call("stats", &json!({}));
-        let cores = stats["stats"]["cores"].as_array().unwrap();
-        if cores.iter().map(|core| core["subscriptions"].as_u64().unwrap()).sum::<u64>() == count {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{count} subscriptions are to be left: {stats}");
-    }
-}
-
-#[test]
-fn who_takes_nothing_is_told_and_can_go_on() {
-    let server = Server::start(&["--cores", "2"]);
-    let mut writer = server.client();
-    let mut stuck = RawSocket::open(server.port, KEY_QUERY);
-    ask(&mut stuck, "s", "sub", &json!({"col": "c", "mode": "all", "buffer": 100_000}));
-    stuck.read_text().unwrap();
-    write_much(&mut writer, 1500);
-    wait_until_left(&mut writer, 0);
-    let (pushes, end) = read_to_end(&mut stuck);
-    assert_eq!(end["sub"], "s");
-    assert!(end["error"].as_str().unwrap().starts_with("too slow: "), "{end}");
-    let seen = times(&pushes);
-    assert!(seen.iter().copied().eq(0..seen.len() as i64) && seen.len() < 1500, "{}", seen.len());
-    // The name is free again.
-    ask(&mut stuck, "s", "sub", &json!({"col": "c", "mode": "all", "since": end["cursor"]}));
-    let reply: Value = serde_json::from_slice(&stuck.read_text().unwrap()).unwrap();
-    assert_eq!(reply["resumed"], true, "{reply}");
-    let mut rest = Vec::new();
-    while rest.last() != Some(&1499) {
-        let payload = stuck.read_text().unwrap();
-        rest.extend(times(&[serde_json::from_slice(&payload).unwrap()]));
-    }
-    assert!(rest.into_iter().eq(seen.len() as i64..1500));
-}
-
-#[test]
-fn who_would_rather_lose_the_oldest_is_told_how_many() {
-    let server = Server::start(&["--cores", "2"]);
-    let mut writer = server.client();
-    let mut stuck = RawSocket::open(server.port, KEY_QUERY);
-    ask(&mut stuck, "s", "sub", &json!({"col": "c", "mode": "all", "slow": "drop", "buffer": 100_000}));
-    let reply: Value = serde_json::from_slice(&stuck.read_text().unwrap()).unwrap();
-    write_much(&mut writer, 1500);
-    // Who is ended for being as far behind shows that both have been looked at since.
-    let mut other = RawSocket::open(server.port, KEY_QUERY);
-    let from_there = json!({"col": "c", "mode": "all", "buffer": 100_000, "since": reply["cursor"]});
-    ask(&mut other, "s", "sub", &from_there);
-    let resumed: Value = serde_json::from_slice(&other.read_text().unwrap()).unwrap();
-    assert_eq!(resumed["resumed"], true, "{resumed}");
-    wait_until_left(&mut writer, 1);
-    let (mut next, mut skipped) = (0, 0);
-    while next < 1500 {
-        let payload = stuck.read_text().unwrap();
-        let push: Value = serde_json::from_slice(&payload).unwrap();
-        let lost = push["skipped"].as_i64().unwrap_or(0);
-        (next, skipped) = (next + lost, skipped + lost);
-        for ts in times(&[push]) {
-            assert_eq!(ts, next);
-            next += 1;
-        }
-    }
-    assert!(skipped > 100, "{skipped}");
 }
 
 #[test]
