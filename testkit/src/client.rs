@@ -3,9 +3,10 @@
 use crate::limits::PATIENCE;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use tungstenite::protocol::WebSocketConfig;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
 /// A WebSocket client of tungstenite's, which checks the server's frames.
 pub struct Client {
@@ -56,6 +57,8 @@ impl Client {
                 Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).unwrap()),
                 Ok(Message::Close(frame)) => return Err(frame.map(|frame| frame.code.into())),
                 Ok(_) => {}
+                // A test may be stopped and go on.
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("the connection failed: {error}"),
             }
         }
