@@ -52,6 +52,13 @@ pub const DEPTH_MAX: usize = 1024;
 /// Longest message before a connection has authenticated itself, with `--legacy-auth`: a key and little around it.
 pub const UNAUTHENTICATED_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 
+/// Bytes of replies that a core holds back to the end of a round: with more than fits the second-level cache beside all
+/// else, sending them would wait for memory.
+pub const HELD_BACK_BYTES: usize = 256 * 1024;
+
+/// Connections whose replies it holds back, so that the first of them doesn't wait long for the last.
+pub const HELD_BACK_MAX: usize = 16;
+
 /// Messages that a core takes from its mailbox before it looks at its sockets again.
 pub const MAILBOX_BATCH: usize = 512;
 

@@ -1,8 +1,8 @@
 //! The beginning of a connection: its HTTP request is read, and it is served a page, refused, or entered as a peer.
 
-use crate::connection::socket::Socket;
 use crate::core::counters::Refusal;
 use crate::core::peers::{Identity, SharedPeer};
+use crate::core::socket::Socket;
 use crate::core::state::Core;
 use crate::requests::scope::Scope;
 use crate::serve::{pages, refusals};

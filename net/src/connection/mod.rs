@@ -2,7 +2,8 @@
 
 mod greet;
 mod input;
-mod socket;
+mod release;
 mod task;
 
+pub use release::release;
 pub use task::serve;

@@ -3,10 +3,11 @@
 
 use crate::connection::greet::greet;
 use crate::connection::input::{Input, Progress};
-use crate::connection::socket::Socket;
+use crate::connection::release::release;
 use crate::core::counters::{Refusal, Wait};
 use crate::core::message::Message;
 use crate::core::peers::SharedPeer;
+use crate::core::socket::Socket;
 use crate::core::state::Core;
 use crate::core::turns::Turn;
 use crate::limits::{HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, READ_BYTES};
@@ -50,7 +51,8 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr) {
     core.handshakes.set(core.handshakes.get() - 1);
     match greeted {
         Ok(Some((peer, received))) => {
-            peer.borrow_mut().line = Some(stream.line());
+            let stream = Rc::new(stream);
+            peer.borrow_mut().socket = Some(stream.clone());
             let connection =
                 Connection { core, stream, peer, input: Input::new(received), round: 0, is_corked: false };
             connection.run(ip).await;
@@ -70,7 +72,7 @@ async fn refuse(core: &Core, mut stream: Socket, reason: Refusal, ip: IpAddr) {
 
 struct Connection {
     core: Rc<Core>,
-    stream: Socket,
+    stream: Rc<Socket>,
     peer: SharedPeer,
     input: Input,
     /// The round of the core in which it had its last turn.
@@ -117,16 +119,17 @@ impl Connection {
     }
 
     fn take_turn(&mut self, context: &mut Context<'_>, turn: &mut Turn) -> Poll<io::Result<Turned>> {
+        let mut is_held = false;
         loop {
             if self.peer.borrow().dead {
                 return Poll::Ready(Ok(Turned::Over));
             }
-            let written = self.write(context)?;
+            let written = if is_held { Poll::Ready(()) } else { self.write(context)? };
             if self.peer.borrow().peer_closed && !self.has_output() {
                 return Poll::Ready(Ok(Turned::Over));
             }
             let progress = self.input.go_on(&self.core, &self.peer, turn);
-            if written.is_ready() && self.has_output() {
+            if written.is_ready() && !is_held && self.has_output() {
                 // Replies that were made just now have not been offered to the socket yet. What `progress` said was
                 // before that: where the window was full it may have room now, and nobody would wake this task.
                 turn.spend(1);
@@ -139,13 +142,17 @@ impl Connection {
             match progress {
                 Progress::TurnOver => return self.end_turn(),
                 // Room comes with the socket, or with another core's answer: both wake this task.
-                Progress::Full => return Poll::Pending,
+                Progress::Full if !is_held => return Poll::Pending,
+                Progress::Full => {
+                    is_held = false;
+                    continue;
+                }
                 Progress::Drained if turn.is_over() => return self.end_turn(),
                 Progress::Drained => {}
             }
             match self.read(context, turn)? {
                 Poll::Ready(0) => return Poll::Ready(Ok(Turned::Over)),
-                Poll::Ready(_) => {}
+                Poll::Ready(_) => is_held = self.hold_back(),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -169,6 +176,20 @@ impl Connection {
 
     fn has_output(&self) -> bool {
         self.peer.borrow().outbox.has_unsent()
+    }
+
+    /// Has what is to be sent wait for the end of the round, if that is all right.
+    fn hold_back(&self) -> bool {
+        let peer = self.peer.borrow();
+        let bytes = peer.outbox.unsent().len();
+        if bytes == 0 || !peer.outbox.is_plain() || !self.core.held.admits(bytes) {
+            return false;
+        }
+        drop(peer);
+        if self.core.held.add((self.peer.clone(), self.stream.clone()), bytes) {
+            release(&self.core, false);
+        }
+        true
     }
 
     /// Sends what is ready. Pending when the socket takes no more for now.

@@ -4,15 +4,16 @@
 pub mod counters;
 pub mod gather;
 pub mod handover;
+pub mod held;
 pub mod key_changes;
 pub mod keys;
-pub mod line;
 pub mod listing;
 pub mod mailbox;
 pub mod message;
 pub mod outbox;
 pub mod peers;
 pub mod readiness;
+pub mod socket;
 pub mod state;
 pub mod storage;
 pub mod streams;

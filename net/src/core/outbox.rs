@@ -105,6 +105,11 @@ impl Outbox {
         self.sent < self.out.len()
     }
 
+    /// Whether whole replies are all that is to be sent.
+    pub fn is_plain(&self) -> bool {
+        self.queue.is_empty() && self.closing == Closing::No
+    }
+
     /// Whether a reply waits, in the buffer or before it.
     pub fn is_backlogged(&self) -> bool {
         self.has_unsent() || !self.queue.is_empty()

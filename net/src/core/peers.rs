@@ -5,8 +5,8 @@
 //! makes other cores hold stays counted, and what its key allowed is known to be over when the list says so.
 
 use crate::core::keys::KeyId;
-use crate::core::line::Line;
 use crate::core::outbox::Outbox;
+use crate::core::socket::Socket;
 use crate::core::subscriptions::PeerSubscriptions;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
 use crate::requests::scope::Scope;
@@ -65,8 +65,8 @@ pub struct Peer {
     /// The socket is closed, and the task has ended.
     gone: bool,
     waker: Option<Waker>,
-    /// The way to its socket past its task.
-    pub line: Option<Line>,
+    /// Its socket, while that is open: what comes when nothing waits is offered to it past the task.
+    pub socket: Option<Rc<Socket>>,
     /// Its subscriptions.
     pub subscriptions: PeerSubscriptions,
 }
@@ -90,7 +90,7 @@ impl Peer {
             counted_bytes: 0,
             gone: false,
             waker: None,
-            line: None,
+            socket: None,
             subscriptions: PeerSubscriptions::default(),
         }
     }
@@ -112,10 +112,10 @@ impl Peer {
 
     /// Sends what waits at once, as far as the socket takes it; gives how much that was.
     pub fn send_at_once(&mut self) -> usize {
-        let Some(line) = self.line.as_ref().filter(|_| !self.peer_closed && !self.outbox.is_closing()) else {
-            return 0;
-        };
-        let sent = line.try_send(self.outbox.unsent());
+        let is_open = !self.peer_closed && !self.outbox.is_closing();
+        let Some(socket) = self.socket.as_ref().filter(|_| is_open) else { return 0 };
+        // A failure is the task's to meet.
+        let Some(Ok(sent)) = socket.send_once(self.outbox.unsent()) else { return 0 };
         self.outbox.advance(sent);
         sent
     }
@@ -184,7 +184,7 @@ impl Peers {
         let abandoned = peer.outbox.drop_all();
         peer.input_bytes = 0;
         peer.gone = true;
-        peer.line = None;
+        peer.socket = None;
         self.settle(peer);
         abandoned
     }

@@ -42,11 +42,6 @@ impl Watched {
         self.writable.get()
     }
 
-    /// Notes that something may be sent.
-    pub fn be_writable(&self) {
-        self.writable.set(true);
-    }
-
     /// A read found the socket empty.
     pub fn was_empty(&self) {
         self.readable.set(false);
@@ -133,7 +128,7 @@ impl Readiness {
             return Err(error.into());
         }
         let watched = Rc::new(Watched::default());
-        watched.be_writable();
+        watched.writable.set(true);
         slot.watched = Some(watched.clone());
         Ok((index, watched))
     }

@@ -10,6 +10,7 @@
 use crate::core::counters::Counters;
 use crate::core::gather::Gatherings;
 use crate::core::handover::{Handover, StorageOptions};
+use crate::core::held::Held;
 use crate::core::key_changes::{KeyBarriers, KeyChanges};
 use crate::core::keys::KeyTable;
 use crate::core::mailbox::Mailbox;
@@ -139,6 +140,8 @@ pub struct Core {
     pub readiness: Rc<Readiness>,
     /// Its connections.
     pub peers: Peers,
+    /// What those hold back to the end of a round.
+    pub held: Held,
     /// Handshakes under way.
     pub handshakes: Cell<usize>,
     /// Its copy of the API keys.
@@ -193,6 +196,7 @@ impl Core {
             storage: Storage::new(core_count, handover),
             readiness: start.readiness,
             peers: Peers::new(index, shared.connection_count.clone()),
+            held: Held::default(),
             handshakes: Cell::new(0),
             keys: RefCell::new(keys),
             key_changes: RefCell::default(),

@@ -1,6 +1,7 @@
 //! The task that watches a core's sockets: round after round while there is something to do, then for a moment without
 //! sleeping, then asleep.
 
+use crate::connection::release;
 use crate::core::state::Core;
 use crate::core::throttle::Throttle;
 use crate::core::turns::{self, Turn};
@@ -36,7 +37,9 @@ async fn watch_sockets(core: &Core, spin: Duration) -> io::Result<()> {
     loop {
         let bursts = core.bursts.get();
         let found = core.readiness.look()?;
+        core.held.open();
         yield_now().await;
+        release(core, true);
         let nothing_ran = found == 0 && core.bursts.get() == bursts;
         turn.look();
         if !nothing_ran {
