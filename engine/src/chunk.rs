@@ -9,6 +9,9 @@ use std::ops::Range;
 use crate::limits::{CHUNK_RECORDS, CHUNK_TEXT_BYTES};
 use crate::vectors::prefetch;
 
+/// What the CPU fetches at once.
+const LINE_BYTES: usize = 64;
+
 /// Records in ascending order of time.
 #[derive(Clone, Default)]
 pub(crate) struct Chunk {
@@ -52,7 +55,9 @@ impl Chunk {
     pub(crate) fn prefetch_end(&self) {
         prefetch(self.timestamps.as_ptr().wrapping_add(self.timestamps.len()).wrapping_sub(1));
         prefetch(self.ends.as_ptr().wrapping_add(self.ends.len()).wrapping_sub(1));
-        prefetch(self.text.as_ptr().wrapping_add(self.text.len()));
+        let text_end = self.text.as_ptr().wrapping_add(self.text.len());
+        prefetch(text_end);
+        prefetch(text_end.wrapping_sub(LINE_BYTES));
     }
 
     /// The number of records before this time.

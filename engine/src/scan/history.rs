@@ -21,6 +21,27 @@ struct Position {
     record: usize,
 }
 
+/// The place of the first record from a time on.
+fn start_at(chunks: &[Rc<Chunk>], from: i64) -> Position {
+    let chunk = match chunks.first() {
+        Some(first) if first.first_ts() >= from => 0,
+        _ => chunks.partition_point(|chunk| chunk.last_ts() < from),
+    };
+    Position { chunk, record: chunks.get(chunk).map_or(0, |chunk| chunk.count_before(from)) }
+}
+
+/// The place behind the last record up to a time. The newest is looked at first, which most queries begin with.
+fn end_at(chunks: &[Rc<Chunk>], to: i64) -> Position {
+    let count = match chunks.last() {
+        Some(last) if last.last_ts() <= to || last.first_ts() <= to => chunks.len(),
+        _ => chunks.partition_point(|chunk| chunk.first_ts() <= to),
+    };
+    match count.checked_sub(1) {
+        Some(chunk) => Position { chunk, record: chunks[chunk].count_through(to) },
+        None => Position { chunk: 0, record: 0 },
+    }
+}
+
 /// A history that may be cut anywhere.
 pub(crate) struct HistoryScan {
     next: Position,
@@ -35,24 +56,21 @@ pub(crate) struct HistoryScan {
 }
 
 impl HistoryScan {
-    pub(crate) fn new(chunks: &[Rc<Chunk>], from: i64, to: i64, limit: u64, reverse: bool) -> Self {
-        // The ends are looked at first: most queries are open at one of them, and each chunk looked at is a cache miss.
-        let first = match chunks.first() {
-            Some(first) if first.first_ts() >= from => 0,
-            _ => chunks.partition_point(|chunk| chunk.last_ts() < from),
-        };
-        let count = match chunks.last() {
-            Some(last) if last.first_ts() <= to => chunks.len(),
-            _ => chunks.partition_point(|chunk| chunk.first_ts() <= to),
-        };
-        let next =
-            Position { chunk: first, record: chunks.get(first).map_or(0, |chunk| chunk.count_before(from)) };
-        let end = match count.checked_sub(1) {
-            Some(chunk) => Position { chunk, record: chunks[chunk].count_through(to) },
-            None => Position { chunk: 0, record: 0 },
-        };
+    /// The records between two times; if `all_count`, every one of them is to be written, up to the limit.
+    pub(crate) fn new(
+        chunks: &[Rc<Chunk>],
+        from: i64,
+        to: i64,
+        limit: u64,
+        reverse: bool,
+        all_count: bool,
+    ) -> Self {
+        let end = end_at(chunks, to);
+        // Where the newest few are wanted they are mostly in one chunk, and each other one looked at is a cache miss.
+        let near = usize::try_from(limit).ok().and_then(|limit| end.record.checked_sub(limit));
+        let near = near.filter(|&record| reverse && all_count && chunks[end.chunk].ts(record) >= from);
         Self {
-            next,
+            next: near.map_or_else(|| start_at(chunks, from), |record| Position { record, ..end }),
             end,
             reverse,
             remaining: limit,

@@ -70,9 +70,10 @@ impl Shard {
             out.push(b']');
             return None;
         };
+        document.prefetch_end();
         let HistoryRange { from, to, limit, reverse } = range;
         let (from, limit) = (from.unwrap_or(i64::MIN), limit.map_or(u64::MAX, NonZeroU64::get));
-        let mut scan = HistoryScan::new(document.chunks(), from, to, limit, reverse);
+        let mut scan = HistoryScan::new(document.chunks(), from, to, limit, reverse, filter.is_empty());
         match scan.run(document.chunks(), &filter, &mut Step::new(out, PIECE_BYTES)) {
             Progress::Done => None,
             Progress::More => Some(Cursor::history(scan, document, filter)),
