@@ -4,6 +4,7 @@
 mod checks;
 mod commands;
 mod cpus;
+mod environment;
 mod error;
 mod limits;
 mod locked_memory;
@@ -16,7 +17,7 @@ mod spare_memory;
 mod store;
 
 use checks::Checked;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use error::Error;
 use fluxion_net::{Server, ServerOptions};
 use fluxion_storage::Writers;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     if let Some(code) = commands::run_if_named(&arguments, Options::command) {
         return code;
     }
-    let settings = match Options::parse().check() {
+    let settings = match Options::read().check() {
         Ok(settings) => settings,
         Err(error) => return fail(EXIT_BAD_OPTIONS, &error),
     };

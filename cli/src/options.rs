@@ -3,8 +3,9 @@
 
 use crate::commands::Command;
 use crate::cpus::Cores;
+use crate::environment::without_empty_variables;
 use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use fluxion_engine::SyncMode;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
@@ -38,7 +39,8 @@ Examples:
   fluxiondb --secret-key-file /run/secrets/fluxiondb --cores 2-5 --log-format json
       The key from a file, one core on each of the CPUs 2, 3, 4 and 5.
 
-Every flag can be given as an environment variable instead; the flag wins.
+Every flag can be given as an environment variable instead; the flag wins, and a variable
+that is empty counts as not set.
 SIGTERM or SIGINT answers what is in flight and exits with 0; a second one exits at once.
 Without --data everything lives in memory only and is gone when the server stops.";
 
@@ -201,6 +203,13 @@ pub struct Settings {
 }
 
 impl Options {
+    /// Reads the command line and the environment; a variable that is empty counts as not set. Ends the process where they
+    /// can't be read, or only ask for help.
+    pub fn read() -> Options {
+        let command = without_empty_variables(Options::command());
+        Options::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Checks what the parser can't: flags that depend on each other, and the key.
     pub fn check(self) -> Result<Settings, String> {
         if self.command.is_some() {

@@ -5,8 +5,9 @@ use super::command::Command;
 use super::connection::Connection;
 use super::output::{Interrupted, escape::printable_lines, is_broken_pipe};
 use super::shell;
+use crate::environment::without_empty_variables;
 use anyhow::Result;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -26,7 +27,10 @@ struct CommandLine {
 /// too, for completion scripts.
 pub fn run_if_named(arguments: &[OsString], whole: fn() -> clap::Command) -> Option<ExitCode> {
     let arguments = arguments::for_command(&CommandLine::command(), arguments)?;
-    Some(match CommandLine::try_parse_from(arguments) {
+    let parser = without_empty_variables(CommandLine::command());
+    let parsed =
+        parser.try_get_matches_from(arguments).and_then(|found| CommandLine::from_arg_matches(&found));
+    Some(match parsed {
         Ok(line) => exit_code(run(line, whole)),
         Err(error) => {
             // That nobody reads the help is no failure.

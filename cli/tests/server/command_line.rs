@@ -43,6 +43,29 @@ fn the_key_does_not_show_in_help() {
     assert!(!String::from_utf8(output.stdout).unwrap().contains("do-not-show"));
 }
 
+/// `docker run -e NAME=` and unit files set variables to nothing.
+#[test]
+fn an_empty_variable_is_no_flag() {
+    let names = [
+        "CORES",
+        "DATA",
+        "PORT",
+        "PIN",
+        "NO_PIN",
+        "MAX_CONNECTIONS",
+        "LEGACY_AUTH",
+        "LOG",
+        "SECRET_KEY_FILE",
+    ];
+    let variables = names.map(|name| (format!("FLUXIONDB_{name}"), ""));
+    let environment: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (&**name, *value)).collect();
+    let server = Server::start_with(&["--cores", "1"], &environment);
+    server.client().done("sval", &serde_json::json!({"col": "c", "key": "k", "value": "v"}));
+    let output = command().env("FLUXIONDB_SECRET_KEY", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("a secret key is required"));
+}
+
 #[test]
 fn bad_options_exit_with_2() {
     for (arguments, word) in [
