@@ -28,6 +28,8 @@ const CONNECTIONS_MIN: u64 = 16;
 pub struct Checked {
     /// Where to listen; free a moment ago.
     pub address: SocketAddr,
+    /// Where to serve pages, if at an address of their own.
+    pub pages_address: Option<SocketAddr>,
     /// Where the cores run.
     pub placement: CorePlacement,
     /// Connections there are file descriptors for.
@@ -62,8 +64,12 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
     locked_memory::check(placement.cpus.len())?;
     let connections_max = raise_files(settings.max_connections, placement.cpus.len())?;
     let address = free_address(settings.bind, settings.port)?;
+    let pages_address = settings.metrics_bind;
+    if let Some(pages) = pages_address {
+        probe(pages).map_err(|error| format!("--metrics-bind: {}", listen_advice(pages, &error)))?;
+    }
     let connection_bytes_max = settings.max_connection_memory.unwrap_or_else(connection_memory);
-    Ok(Checked { address, placement, connections_max, connection_bytes_max })
+    Ok(Checked { address, pages_address, placement, connections_max, connection_bytes_max })
 }
 
 /// A quarter of the memory there is.

@@ -73,7 +73,7 @@ fn run(settings: Settings) -> Result<(), Error> {
     let server = loaded.serve(persistence)?;
     signals.watch(server.stopper())?;
     spare_memory::give_back_regularly()?;
-    announce(server.address(), core_count);
+    announce(server.address(), core_count, server.pages_address());
     match (server.join(), writers.map_or(Ok(()), Writers::join)) {
         (Ok(()), stored) => Ok(stored?),
         (served, Ok(())) => Ok(served?),
@@ -85,6 +85,7 @@ fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
     let spin_us = if checked.placement.crowded { 0 } else { settings.spin_us };
     ServerOptions {
         address: checked.address,
+        pages_address: checked.pages_address,
         cpus: checked.placement.cpus,
         spin: Duration::from_micros(spin_us),
         master_key: settings.secret_key,
@@ -97,9 +98,10 @@ fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
 }
 
 /// Prints the one line on stdout, which says that clients may connect, and where.
-fn announce(address: SocketAddr, core_count: usize) {
+fn announce(address: SocketAddr, core_count: usize, pages: Option<SocketAddr>) {
     let cores = if core_count == 1 { "1 core".to_string() } else { format!("{core_count} cores") };
-    logging::print(&format!("fluxiondb listening on {address}, {cores}"));
+    let pages = pages.map(|address| format!(", metrics on {address}")).unwrap_or_default();
+    logging::print(&format!("fluxiondb listening on {address}, {cores}{pages}"));
 }
 
 /// Fails before there is a log.

@@ -7,7 +7,7 @@ use crate::environment::without_empty_variables;
 use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use fluxion_engine::SyncMode;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ Examples:
 
   fluxiondb --secret-key-file /run/secrets/fluxiondb --cores 2-5 --log-format json
       The key from a file, one core on each of the CPUs 2, 3, 4 and 5.
+
+  fluxiondb --secret-key dev --metrics-bind 127.0.0.1:9100
+      GET /metrics and /health are served there, for Prometheus and probes, without a key.
 
 Every flag can be given as an environment variable instead; the flag wins, and a variable
 that is empty counts as not set.
@@ -86,6 +89,11 @@ pub struct Options {
     /// Address to listen on [default: [::], or 0.0.0.0 where there is no IPv6]
     #[arg(long, env = "FLUXIONDB_BIND", value_name = "IP", value_parser = parse_bind)]
     bind: Option<IpAddr>,
+
+    /// Serve health and metrics at an address of their own, such as `127.0.0.1:9100`, where no key is asked for [default:
+    /// at that of the clients, where `/metrics` takes a key]
+    #[arg(long, env = "FLUXIONDB_METRICS_BIND", value_name = "IP:PORT", value_parser = parse_socket_address)]
+    metrics_bind: Option<SocketAddr>,
 
     /// Cores, as a count or as the CPUs to run on: `4`, or a list such as `0-3,8` (one CPU: `3-3`) [default: all CPUs
     /// this process may use]
@@ -180,6 +188,8 @@ pub struct Settings {
     pub port: u16,
     /// Address to listen on; `None` is the default.
     pub bind: Option<IpAddr>,
+    /// Where health and metrics are served, if at an address of their own.
+    pub metrics_bind: Option<SocketAddr>,
     /// The cores asked for; `None` is as many as the machine allows.
     pub cores: Option<Cores>,
     /// Whether to pin the cores.
@@ -244,6 +254,7 @@ impl Options {
             data,
             port: self.port,
             bind: self.bind,
+            metrics_bind: self.metrics_bind,
             cores: self.cores,
             pin: self.pin.unwrap_or(true) && !self.no_pin,
             spin_us: self.spin_us,
@@ -302,6 +313,12 @@ fn parse_bind(text: &str) -> Result<IpAddr, String> {
         Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|error| error.to_string()),
         None => text.parse().map_err(|_| "not an IP address, such as 127.0.0.1 or [::1]".to_string()),
     }
+}
+
+fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "not an address with a port, such as 127.0.0.1:9100 or [::1]:9100".to_string())
 }
 
 fn sync_parser() -> impl TypedValueParser<Value = SyncMode> {

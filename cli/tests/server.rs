@@ -36,6 +36,8 @@ mod locked_memory;
 mod logging;
 #[path = "server/memory.rs"]
 mod memory;
+#[path = "server/metrics.rs"]
+mod metrics;
 #[path = "server/numbers.rs"]
 mod numbers;
 #[path = "server/overload.rs"]

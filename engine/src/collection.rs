@@ -18,6 +18,7 @@ const RECORD_BYTES: usize = 12;
 pub(crate) struct Counts {
     pub(crate) documents: usize,
     pub(crate) records: usize,
+    pub(crate) entries: usize,
     /// Names, keys, values, texts and record columns.
     pub(crate) bytes: usize,
 }
@@ -26,19 +27,21 @@ impl Counts {
     pub(crate) fn add(&mut self, other: Self) {
         self.documents += other.documents;
         self.records += other.records;
+        self.entries += other.entries;
         self.bytes += other.bytes;
     }
 
     pub(crate) fn subtract(&mut self, other: Self) {
         self.documents -= other.documents;
         self.records -= other.records;
+        self.entries -= other.entries;
         self.bytes -= other.bytes;
     }
 
     fn of(document: &Document) -> Self {
         let records = document.record_count();
         let bytes = document.name().len() + document.text_bytes() + records * RECORD_BYTES;
-        Self { documents: 1, records, bytes }
+        Self { documents: 1, records, entries: 0, bytes }
     }
 }
 
@@ -113,6 +116,7 @@ impl Collection {
                 entry.value = value.into();
             }
             None => {
+                self.counts.entries += 1;
                 self.counts.bytes += key.len() + value.len();
                 self.entries.insert(Entry { key: key.into(), value: value.into() });
             }
@@ -123,6 +127,7 @@ impl Collection {
     pub(crate) fn remove_value(&mut self, key: &str) -> bool {
         let Some(slot) = self.entries.find(key) else { return false };
         let entry = self.entries.remove(slot);
+        self.counts.entries -= 1;
         self.counts.bytes -= entry.key.len() + entry.value.len();
         true
     }

@@ -62,6 +62,12 @@ pub const HELD_BACK_MAX: usize = 16;
 /// Messages that a core takes from its mailbox before it looks at its sockets again.
 pub const MAILBOX_BATCH: usize = 512;
 
+/// Requests that are counted together by one look at the clock: as many as a turn carries out between two, and some.
+pub const SLICE_REQUESTS_MAX: usize = 16;
+
+/// Answers to `GET /metrics` that a core makes at a time: each asks all cores.
+pub const SCRAPES_MAX: usize = 4;
+
 /// The longest that a task works before it looks whether others want to run.
 pub const TURN: Duration = Duration::from_micros(200);
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct ServerOptions {
     /// Where to listen; port 0 takes any free one.
     pub address: SocketAddr,
+    /// Where health and metrics are served without a key, instead of at that address with one; port 0 takes any free one.
+    pub pages_address: Option<SocketAddr>,
     /// One core each, pinned to the CPU or not pinned.
     pub cpus: Vec<Option<usize>>,
     /// The time that an idle core looks for work before it sleeps; only for pinned cores.

@@ -37,6 +37,8 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub port: u16,
+    /// Where it serves health and metrics, if that was asked for.
+    pub pages_port: Option<u16>,
     /// Kept open, so that the server's end of it is.
     _stdout: BufReader<ChildStdout>,
 }
@@ -53,9 +55,10 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let port = line.split(',').next().and_then(|head| head.rsplit(':').next()?.parse().ok());
-        match port {
-            Some(port) => Server { child, port, _stdout: stdout },
+        let port_in = |part: &str| part.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+        let pages_port = line.split("metrics on").nth(1).and_then(port_in);
+        match line.split(',').next().and_then(port_in) {
+            Some(port) => Server { child, port, pages_port, _stdout: stdout },
             None => panic!("the server did not start: {line:?} {:?}", child.wait()),
         }
     }

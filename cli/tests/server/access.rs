@@ -122,6 +122,7 @@ fn a_peer_without_a_key_learns_that_a_server_is_there_and_well() {
     for (request, status, body) in [
         (get("/health"), 200, "ok"),
         (get(&format!("/health?{KEY_QUERY}")), 200, "ok"),
+        (get("/metrics"), 401, "Missing API key parameter"),
         (get("/"), 426, "this is a WebSocket server: connect with ws://"),
         (get("/c"), 404, "nothing here: GET /health, or connect with ws://"),
         ("POST /health HTTP/1.1\r\nHost: localhost\r\n\r\n".into(), 405, "only GET is served here"),

@@ -62,6 +62,11 @@ impl Shard {
         self.collections.counts().records
     }
 
+    /// The number of key-value entries, over all collections.
+    pub fn entry_count(&self) -> usize {
+        self.collections.counts().entries
+    }
+
     /// The memory of the data, without the spare room of the allocator and of half-filled pages.
     pub fn bytes(&self) -> usize {
         self.collections.counts().bytes

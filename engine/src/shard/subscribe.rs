@@ -109,6 +109,17 @@ impl Shard {
         self.subscriptions.bytes()
     }
 
+    /// How far the subscriptions are behind: how many have been pushed less than all, and by how many changes of the shard
+    /// the last of them is.
+    pub fn subscription_lag(&self) -> (usize, u64) {
+        self.subscriptions.lag(self.feed.next_number())
+    }
+
+    /// Changes that subscriptions were told they had missed.
+    pub fn skipped_changes(&self) -> u64 {
+        self.subscriptions.skipped_told
+    }
+
     /// The next time at which `pump` is to be called although nothing has changed.
     pub fn subscriptions_due_ms(&self) -> Option<u64> {
         self.subscriptions.next_due_ms()

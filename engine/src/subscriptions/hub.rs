@@ -65,6 +65,8 @@ pub(crate) struct Subscriptions {
     pub(super) slow_checked_ms: u64,
     /// How many were looked at when the work of that look was used up.
     pub(super) slow_next: usize,
+    /// Changes that members were told they had missed.
+    pub(crate) skipped_told: u64,
     /// The memory of the patterns of all groups.
     pattern_bytes: usize,
     /// The documents that all groups know to be held back.
@@ -126,6 +128,18 @@ impl Subscriptions {
     pub(crate) fn bytes(&self) -> usize {
         let tracked: usize = self.tracked.iter().map(|(_, tracked)| tracked.bytes()).sum();
         tracked + failing::bytes(self.failing.get())
+    }
+
+    /// The number of members that have not been pushed everything, and by how many changes the last of them is behind.
+    pub(crate) fn lag(&self, next_number: u64) -> (usize, u64) {
+        let mut lag = (0, 0);
+        for (_, member) in self.members.iter() {
+            let behind = next_number.saturating_sub(member.position);
+            if behind > 0 && !matches!(member.waits, Waits::CaughtUp(_)) {
+                lag = (lag.0 + 1, behind.max(lag.1));
+            }
+        }
+        lag
     }
 
     /// When a subscription next waits no longer, if one waits for a time.

@@ -118,7 +118,7 @@ impl Subscriptions {
         collections: &Collections,
         pushes: &mut Vec<Push>,
     ) -> usize {
-        let Self { members: all, groups, tracked, .. } = self;
+        let Self { members: all, groups, tracked, skipped_told, .. } = self;
         let Some(first) = members.first().and_then(|first| all.get_mut(*first)) else { return 0 };
         let Some(group) = groups.get_mut(first.group) else { return 0 };
         let Some(tracked) = tracked.get(group.tracked) else { return 0 };
@@ -154,6 +154,7 @@ impl Subscriptions {
         }
         match heading {
             Some(heading) => {
+                *skipped_told += heading.skipped * receivers.len() as u64;
                 let body = body.finish(mode, &heading).into();
                 pushes.push(Push { receivers, body, is_end: false });
             }

@@ -5,7 +5,8 @@ use crate::core::peers::{Identity, SharedPeer};
 use crate::core::socket::Socket;
 use crate::core::state::Core;
 use crate::requests::scope::Scope;
-use crate::serve::{pages, refusals};
+use crate::serve::pages::{Door, Page};
+use crate::serve::{metrics, pages, refusals};
 use crate::wire::frame;
 use crate::wire::handshake::{self, Handshake};
 use crate::wire::http::{self, Response, Status};
@@ -20,7 +21,7 @@ const READY: &[u8] = br#"{"message":"Authentication successful","type":"ready"}"
 pub type Greeted = Option<(SharedPeer, Vec<u8>)>;
 
 /// Reads the request and answers it.
-pub async fn greet(core: &Core, stream: &mut Socket, ip: IpAddr) -> io::Result<Greeted> {
+pub async fn greet(core: &Core, stream: &mut Socket, ip: IpAddr, door: Door) -> io::Result<Greeted> {
     let mut received = Vec::new();
     loop {
         let answer = match http::read_head(&received) {
@@ -33,7 +34,12 @@ pub async fn greet(core: &Core, stream: &mut Socket, ip: IpAddr) -> io::Result<G
                 received.extend_from_slice(&chunk[..count]);
                 continue;
             }
-            Ok(Some((_, head))) if !handshake::is_upgrade(&head) => Err(pages::respond(core, &head)),
+            Ok(Some((_, head))) if door == Door::Pages || !handshake::is_upgrade(&head) => {
+                Err(match pages::find(core, &head, door, ip) {
+                    Page::Answer(response) => response,
+                    Page::Metrics => metrics::respond(core).await,
+                })
+            }
             Ok(Some((used, head))) => match handshake::read(&head) {
                 Ok(handshake) => enter(core, handshake, ip).map(|peer| (peer, used)),
                 Err(response) => Err(bad(core, response)),
@@ -69,10 +75,12 @@ fn enter(core: &Core, handshake: Handshake, ip: IpAddr) -> Result<SharedPeer, Re
     if identity.key.is_some() {
         frame::put_text(&mut opening, READY);
     }
-    core.peers.add(identity, opening, core.options.connections_max).ok_or_else(|| {
+    let peer = core.peers.add(identity, opening, core.options.connections_max).ok_or_else(|| {
         refusals::note(core, Refusal::Connections, ip);
         Response::text(Status::Unavailable, "too many connections")
-    })
+    })?;
+    core.counters.connections.add(1);
+    Ok(peer)
 }
 
 /// The identity that a handshake's key gives a connection, or why it may not come in.

@@ -12,6 +12,7 @@ use crate::core::state::Core;
 use crate::core::turns::Turn;
 use crate::limits::{HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, READ_BYTES};
 use crate::serve::flush::flush;
+use crate::serve::pages::Door;
 use crate::serve::{pushes, refusals, subscriptions};
 use crate::wire::http::{Response, Status};
 use futures_lite::FutureExt;
@@ -23,13 +24,14 @@ use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tracing::debug;
 
 /// Cost of a read from the socket, beside that of what it brings.
 const READ_COST: usize = 4;
 
 /// Serves one accepted socket until it is closed.
-pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr) {
+pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr, door: Door) {
     let mut stream = match Socket::new(stream, core.readiness.clone()) {
         Ok(stream) => stream,
         Err(error) => {
@@ -41,7 +43,7 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr) {
         return refuse(&core, stream, Refusal::Handshakes, ip).await;
     }
     core.handshakes.set(core.handshakes.get() + 1);
-    let greeted = async { greet(&core, &mut stream, ip).await };
+    let greeted = async { greet(&core, &mut stream, ip, door).await };
     let late = async {
         Timer::new(HANDSHAKE_TIMEOUT).await;
         Ok(None)
@@ -113,6 +115,9 @@ impl Connection {
         self.peer.borrow_mut().set_waker(context.waker());
         let mut turn = self.core.turns.begin(&mut self.round);
         let turned = self.take_turn(context, &mut turn);
+        if self.core.durations.has_slice() {
+            self.core.durations.end_slice(Instant::now());
+        }
         self.settle();
         flush(&self.core);
         turned

@@ -1,5 +1,6 @@
 //! Counts what a core does: plain cells that only its own thread touches, read when somebody asks.
 
+use crate::core::histogram::Histogram;
 use crate::requests::kind::Kind;
 use std::cell::Cell;
 
@@ -70,17 +71,45 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a subscription ended.
+    End {
+        /// The client has ended it.
+        Unsubscribed = "unsubscribed",
+        /// Its connection has ended.
+        Connection = "connection",
+        /// It did not take what it was pushed.
+        Slow = "slow",
+    }
+}
+
 /// The counters of one core.
 pub struct Counters {
     requests: [Count; Kind::COUNT],
+    errors: [Count; Kind::COUNT],
+    ends: Vec<Count>,
     refusals: Vec<Count>,
     waits: Vec<Count>,
-    /// Requests answered with an error.
-    pub errors: Count,
     /// Bytes received on open connections.
     pub bytes_in: Count,
     /// Bytes sent on open connections.
     pub bytes_out: Count,
+    /// Connections that were entered.
+    pub connections: Count,
+    /// Messages that the core has had of cores and of writers.
+    pub messages: Count,
+    /// Time, in nanoseconds, for which it looked for work and found none.
+    pub spin_ns: Count,
+    /// Batches of changes that were not stored at the first attempt, or at a further one.
+    pub commit_failures: Count,
+    /// Bytes of changes that were stored.
+    pub committed_bytes: Count,
+    /// The time from the handing over of a batch until it was stored.
+    pub commits: Histogram,
+    /// Messages of subscriptions.
+    pub pushes: Count,
+    /// The time from the burst of work in which a change was made until it left for the connections that are told of it.
+    pub push_lag: Histogram,
 }
 
 impl Default for Counters {
@@ -89,9 +118,18 @@ impl Default for Counters {
             requests: std::array::from_fn(|_| Count::default()),
             refusals: Refusal::ALL.iter().map(|_| Count::default()).collect(),
             waits: Wait::ALL.iter().map(|_| Count::default()).collect(),
-            errors: Count::default(),
+            errors: std::array::from_fn(|_| Count::default()),
+            ends: End::ALL.iter().map(|_| Count::default()).collect(),
             bytes_in: Count::default(),
             bytes_out: Count::default(),
+            connections: Count::default(),
+            messages: Count::default(),
+            spin_ns: Count::default(),
+            commit_failures: Count::default(),
+            committed_bytes: Count::default(),
+            commits: Histogram::default(),
+            pushes: Count::default(),
+            push_lag: Histogram::default(),
         }
     }
 }
@@ -100,6 +138,16 @@ impl Counters {
     /// Counts a request.
     pub fn request(&self, kind: Kind) {
         self.requests[kind as usize].add(1);
+    }
+
+    /// Counts a request that was answered with an error.
+    pub fn error(&self, kind: Kind) {
+        self.errors[kind as usize].add(1);
+    }
+
+    /// Counts the end of a subscription.
+    pub fn end(&self, reason: End) {
+        self.ends[reason as usize].add(1);
     }
 
     /// Counts a refusal.
@@ -115,6 +163,16 @@ impl Counters {
     /// Each kind of request, and how many of it there were.
     pub fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Kind::ALL.iter().map(|kind| (kind.facts().name, self.requests[*kind as usize].get()))
+    }
+
+    /// Each kind of request, and how many of it were answered with an error.
+    pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Kind::ALL.iter().map(|kind| (kind.facts().name, self.errors[*kind as usize].get()))
+    }
+
+    /// Each reason, and how many subscriptions ended for it.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        End::ALL.iter().map(|(reason, name)| (*name, self.ends[*reason as usize].get()))
     }
 
     /// Each reason, and how many refusals it had.

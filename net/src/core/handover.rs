@@ -66,6 +66,8 @@ struct InFlight {
     bytes: usize,
     held: Vec<Held>,
     since: Instant,
+    /// About when the oldest of its changes was made.
+    oldest: Instant,
 }
 
 /// The changes that one core hands to its writer.
@@ -143,6 +145,17 @@ impl Handover {
         shard.feed().waiting_bytes(self.reader) + self.in_flight.as_ref().map_or(0, |batch| batch.bytes)
     }
 
+    /// About how long the oldest change has waited that is not stored.
+    pub fn waiting_time(&self, now: Instant) -> Duration {
+        let oldest = self.in_flight.as_ref().map(|batch| batch.oldest).or(self.oldest);
+        oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest))
+    }
+
+    /// The batch under way, if one is: its bytes, and when it was handed over.
+    pub fn under_way(&self) -> Option<(usize, Instant)> {
+        self.in_flight.as_ref().map(|batch| (batch.bytes, batch.since))
+    }
+
     /// Whether everything is stored.
     pub fn is_clean(&self, shard: &Shard) -> bool {
         self.in_flight.is_none() && self.is_handed_over(shard)
@@ -177,7 +190,7 @@ impl Handover {
         let end = batch.first_number() + batch.len() as u64;
         let stored_with_it = self.held.partition_point(|(number, _)| *number <= end);
         let held = self.held.drain(..stored_with_it).map(|(_, held)| held).collect();
-        self.in_flight = Some(InFlight { bytes: batch.bytes(), held, since: now });
+        self.in_flight = Some(InFlight { bytes: batch.bytes(), held, since: now, oldest });
         // What is left is not older than this.
         let rest = !self.is_handed_over(shard);
         self.oldest = rest.then_some(oldest);
@@ -252,7 +265,8 @@ pub struct StorageState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ticket::{PeerAddress, Reservation};
+    use crate::core::ticket::{Asked, PeerAddress, Reservation};
+    use crate::requests::kind::Kind;
     use crossbeam_channel::{Receiver, unbounded};
     use fluxion_engine::Request;
 
@@ -286,7 +300,8 @@ mod tests {
         fn hold(&mut self) -> bool {
             let peer = PeerAddress { core: 0, slot: 0, generation: 0 };
             let reservation = Reservation { bytes: 0, alone: false };
-            let ticket = Ticket { peer, gather: None, reservation };
+            let asked = Asked::new(Kind::Insert, Instant::now());
+            let ticket = Ticket { peer, gather: None, reservation, asked };
             let held = Held::Acknowledgement { ticket, id: None };
             matches!(self.handover.hold(held, &self.shard), Hold::Kept)
         }

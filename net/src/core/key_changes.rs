@@ -79,14 +79,22 @@ impl KeyBarriers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::ticket::Asked;
     use crate::core::ticket::Reservation;
+    use crate::requests::kind::Kind;
+    use std::time::Instant;
 
     fn address(slot: u32) -> PeerAddress {
         PeerAddress { core: 0, slot, generation: 1 }
     }
 
     fn ticket() -> Ticket {
-        Ticket { peer: address(0), gather: None, reservation: Reservation { bytes: 0, alone: false } }
+        Ticket {
+            peer: address(0),
+            gather: None,
+            reservation: Reservation { bytes: 0, alone: false },
+            asked: Asked::new(Kind::ApiKeys, Instant::now()),
+        }
     }
 
     #[test]

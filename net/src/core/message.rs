@@ -3,6 +3,7 @@
 
 use crate::core::handover::StorageState;
 use crate::core::keys::KeyChange;
+use crate::core::measures::Measures;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress, StreamId, Ticket};
 use crate::requests::keys::KeyAction;
 use fluxion_engine::{Packet, Push, Receiver, SubscriptionId, Terms};
@@ -60,6 +61,20 @@ pub enum Message {
     CollectGarbage,
     /// Tell of yourself.
     Tell(Ticket, Question),
+    /// Measure yourself for an answer to `GET /metrics`; answer with `Measured`.
+    Measure {
+        /// The core that is asked.
+        from: CoreIndex,
+        /// Which of its answers.
+        scrape: u32,
+    },
+    /// The answer to `Measure`.
+    Measured {
+        /// Of which answer.
+        scrape: u32,
+        /// What there is to tell.
+        measures: Box<Measures>,
+    },
     /// To core 0: carry out this change of API keys, or list them.
     ManageKeys {
         /// Whom to answer.
@@ -144,6 +159,8 @@ impl Message {
             | Message::Push(_)
             | Message::Credit(_)
             | Message::PumpSubscriptions
+            | Message::Measure { .. }
+            | Message::Measured { .. }
             | Message::Tell(..) => false,
         }
     }

@@ -2,17 +2,21 @@
 //! invariants and does nothing by itself; `serve` acts on it.
 
 pub mod counters;
+pub mod durations;
 pub mod gather;
 pub mod handover;
 pub mod held;
+pub mod histogram;
 pub mod key_changes;
 pub mod keys;
 pub mod listing;
 pub mod mailbox;
+pub mod measures;
 pub mod message;
 pub mod outbox;
 pub mod peers;
 pub mod readiness;
+pub mod scrapes;
 pub mod socket;
 pub mod state;
 pub mod storage;

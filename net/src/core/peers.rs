@@ -8,7 +8,8 @@ use crate::core::keys::KeyId;
 use crate::core::outbox::Outbox;
 use crate::core::socket::Socket;
 use crate::core::subscriptions::PeerSubscriptions;
-use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
+use crate::core::ticket::{Asked, CoreIndex, PeerAddress, StreamAddress};
+use crate::requests::kind::Kind;
 use crate::requests::scope::Scope;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -40,6 +41,8 @@ pub struct Peer {
     pub identity: Identity,
     /// Holds what it is to be sent.
     pub outbox: Outbox,
+    /// The request that is being carried out, or was last.
+    pub asked: Asked,
     /// It has sent a change: it is not read while a shard has fallen behind.
     pub writes: bool,
     /// Signs of life: bytes that came, or that it took while more waited.
@@ -76,6 +79,7 @@ impl Peer {
         Peer {
             address,
             active_at: identity.since,
+            asked: Asked::new(Kind::Unknown, identity.since),
             identity,
             outbox: Outbox::new(opening),
             writes: false,

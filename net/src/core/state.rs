@@ -8,6 +8,7 @@
 //! 3. The shard is borrowed for one call into the engine.
 
 use crate::core::counters::Counters;
+use crate::core::durations::Durations;
 use crate::core::gather::Gatherings;
 use crate::core::handover::{Handover, StorageOptions};
 use crate::core::held::Held;
@@ -17,6 +18,7 @@ use crate::core::mailbox::Mailbox;
 use crate::core::message::Message;
 use crate::core::peers::{Peers, SharedPeer};
 use crate::core::readiness::Readiness;
+use crate::core::scrapes::Scrapes;
 use crate::core::storage::Storage;
 use crate::core::streams::Streams;
 use crate::core::subscriptions::Subscriptions;
@@ -168,6 +170,10 @@ pub struct Core {
     pub turns: Turns,
     /// Bursts of work so far.
     pub bursts: Cell<u64>,
+    /// The time that requests take.
+    pub durations: Durations,
+    /// The answers to `GET /metrics` that are being made.
+    pub scrapes: Scrapes,
     /// Counts what it does.
     pub counters: Counters,
     /// Keeps the lines about refused connections few.
@@ -210,6 +216,8 @@ impl Core {
             receive_buffer: RefCell::new(vec![0; READ_BYTES + PADDING_BYTES]),
             turns: Turns::default(),
             bursts: Cell::new(0),
+            durations: Durations::new(),
+            scrapes: Scrapes::default(),
             counters: Counters::default(),
             refusal_lines: Throttle::default(),
             stopping_since: Cell::new(None),

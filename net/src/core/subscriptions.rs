@@ -18,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 /// The subscriptions of a core's shard.
 pub struct Subscriptions {
@@ -28,7 +29,9 @@ pub struct Subscriptions {
     /// A message to itself to make more pushes is out.
     pub is_pumping: Cell<bool>,
     /// Pushes that wait until what they tell of is stored.
-    pub held: RefCell<Vec<Push>>,
+    pub held: RefCell<Vec<(Instant, Push)>>,
+    /// Since when there have been changes of which pushes have not been made yet.
+    pub unpushed_since: Cell<Option<Instant>>,
     /// Credit to be given to the subscriptions of each core.
     pub credits: RefCell<Vec<Vec<SubscriptionId>>>,
     /// There is some.
@@ -45,6 +48,7 @@ impl Subscriptions {
             is_active: Cell::new(is_active),
             is_pumping: Cell::new(false),
             held: RefCell::default(),
+            unpushed_since: Cell::new(None),
             credits: RefCell::new(vec![Vec::new(); core_count]),
             has_credits: Cell::new(false),
             timer: RefCell::default(),

@@ -1,5 +1,8 @@
 //! Names that travel between cores: of cores, connections and streams, and the ticket by which a reply finds its way home.
 
+use crate::requests::kind::Kind;
+use std::time::Instant;
+
 /// The index of a core, which is also its shard's.
 pub type CoreIndex = usize;
 
@@ -30,6 +33,24 @@ pub struct Reservation {
     pub alone: bool,
 }
 
+/// A request that was taken up.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Its kind.
+    pub kind: Kind,
+    /// It is answered later, by mail.
+    pub is_later: bool,
+    /// When.
+    pub at: Instant,
+}
+
+impl Asked {
+    /// One that is carried out now.
+    pub fn new(kind: Kind, at: Instant) -> Asked {
+        Asked { kind, is_later: false, at }
+    }
+}
+
 /// Comes back with a reply, so that its home core knows what it was for.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
@@ -39,4 +60,6 @@ pub struct Ticket {
     pub gather: Option<u32>,
     /// The share of the connection's window that is free again when the reply is there.
     pub reservation: Reservation,
+    /// The request.
+    pub asked: Asked,
 }

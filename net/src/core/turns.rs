@@ -24,6 +24,7 @@ pub async fn next() {
 /// One turn of a task.
 pub struct Turn {
     ends: Instant,
+    looked_at: Instant,
     cost: usize,
     over: bool,
 }
@@ -31,7 +32,8 @@ pub struct Turn {
 impl Turn {
     /// A turn that begins now.
     pub fn begin(length: Duration) -> Turn {
-        Turn { ends: Instant::now() + length, cost: 0, over: false }
+        let now = Instant::now();
+        Turn { ends: now + length, looked_at: now, cost: 0, over: false }
     }
 
     /// Counts work that was done, 1 for a small request; the clock is looked at only now and then.
@@ -45,7 +47,13 @@ impl Turn {
     /// Looks at the clock, after work of unknown cost.
     pub fn look(&mut self) {
         self.cost = 0;
-        self.over = Instant::now() >= self.ends;
+        self.looked_at = Instant::now();
+        self.over = self.looked_at >= self.ends;
+    }
+
+    /// The time when the clock was last looked at.
+    pub fn looked_at(&self) -> Instant {
+        self.looked_at
     }
 
     /// Whether it has been long enough.

@@ -9,6 +9,7 @@ use crate::core::streams::Rest;
 use crate::core::ticket::Ticket;
 use crate::core::unfinished::UnfinishedChange;
 use crate::limits::SMALL_REPLY_BYTES;
+use crate::requests::kind::Kind;
 use crate::serve::{replies, steps, storage, streams};
 use crate::wire::reply;
 use fluxion_engine::{Cursor, Error, Outcome, PIECE_BYTES, Packet, Request, Shard, Work};
@@ -30,18 +31,19 @@ const REPLY_END: &[u8] = b"}";
 
 /// Carries out a request of a connection of this core: a short reply is written where it is sent from.
 pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
+    let kind = peer.asked.kind;
     if request.changes() && core.storage.acknowledges_later() {
         let bytes = SMALL_REPLY_BYTES + 2 * id.len();
         let ticket = replies::begin(peer, None, bytes, request.may_take_steps());
         let mut out = Vec::new();
         let executed =
-            run(core, Some(id), &mut out, request.deletes(), |shard, out| shard.execute(request, out));
+            run(core, kind, Some(id), &mut out, request.deletes(), |shard, out| shard.execute(request, out));
         return settle(core, ticket, Some(id.into()), executed, out, request.changes(), request.deletes());
     }
     let Some(mut draft) = peer.outbox.draft(!request.changes()) else {
         let mut out = Vec::new();
         let executed =
-            run(core, Some(id), &mut out, request.deletes(), |shard, out| shard.execute(request, out));
+            run(core, kind, Some(id), &mut out, request.deletes(), |shard, out| shard.execute(request, out));
         return match executed {
             Executed::Whole | Executed::Failed => peer.outbox.send(out),
             Executed::Long(_) | Executed::Unfinished(_) => {
@@ -51,7 +53,7 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
         };
     };
     let deletes = request.deletes();
-    match run(core, Some(id), &mut draft.bytes, deletes, |shard, out| shard.execute(request, out)) {
+    match run(core, kind, Some(id), &mut draft.bytes, deletes, |shard, out| shard.execute(request, out)) {
         Executed::Whole | Executed::Failed => peer.outbox.send_draft(draft),
         Executed::Long(cursor) => {
             let piece = draft.bytes.split_off(draft.payload_start());
@@ -80,7 +82,9 @@ pub fn for_ticket(core: &Core, ticket: Ticket, id: Option<Box<str>>, packet: Pac
             put_wrong(&mut out, id.as_deref(), &refused(&why));
             Executed::Failed
         }
-        None => run(core, id.as_deref(), &mut out, deletes, |shard, out| shard.execute_packet(packet, out)),
+        None => run(core, ticket.asked.kind, id.as_deref(), &mut out, deletes, |shard, out| {
+            shard.execute_packet(packet, out)
+        }),
     };
     settle(core, ticket, id, executed, out, changes, deletes);
 }
@@ -88,6 +92,7 @@ pub fn for_ticket(core: &Core, ticket: Ticket, id: Option<Box<str>>, packet: Pac
 /// Executes, and writes the reply behind what is in `out`.
 fn run(
     core: &Core,
+    kind: Kind,
     id: Option<&str>,
     out: &mut Vec<u8>,
     deletes: bool,
@@ -120,7 +125,7 @@ fn run(
         }
         Err(wrong) => {
             out.truncate(start);
-            core.counters.errors.add(1);
+            core.counters.error(kind);
             put_wrong(out, id, &wrong.to_string());
             Executed::Failed
         }

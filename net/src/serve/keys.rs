@@ -37,7 +37,7 @@ pub fn manage(core: &Core, ticket: Ticket, id: &str, action: KeyAction) {
     match decided {
         Ok(change) => begin(core, ticket, id, &action, change),
         Err(wrong) => {
-            core.counters.errors.add(1);
+            core.counters.error(ticket.asked.kind);
             replies::post(core, ticket, reply::error(id, &wrong));
         }
     }
@@ -115,7 +115,7 @@ pub fn applied(core: &Core, number: u64) {
 /// Answers on core 0 that a change, which holds by now, could not be stored.
 pub fn not_stored(core: &Core, number: u64, wrong: &str) {
     if let Some(Pending { ticket, id, .. }) = core.key_changes.borrow_mut().fail(number) {
-        core.counters.errors.add(1);
+        core.counters.error(ticket.asked.kind);
         replies::post(core, ticket, reply::error(&id, wrong));
     }
 }

@@ -4,6 +4,7 @@ use crate::core::counters::Refusal;
 use crate::core::message::{Message, Question};
 use crate::core::peers::Peer;
 use crate::core::state::Core;
+use crate::core::ticket::Asked;
 use crate::core::turns::Turn;
 use crate::limits::{LONG_DATA_BYTES, SMALL_REPLY_BYTES};
 use crate::requests::decode::Misread;
@@ -32,12 +33,24 @@ pub struct LongMessage {
 /// Carries a message out, or sends it on; answers at once what can be. Gives the message back where it is to be read in
 /// steps.
 pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Option<LongMessage> {
+    let began = turn.looked_at();
+    core.durations.begin(began);
+    peer.asked = Asked::new(Kind::Unknown, began);
+    let long = carry_out(core, peer, message, turn);
+    if long.is_none() && !peer.asked.is_later {
+        core.durations.done(peer.asked.kind);
+    }
+    long
+}
+
+fn carry_out(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Option<LongMessage> {
     let envelope = core.decoder.borrow_mut().envelope(message);
     let Ok(envelope) = envelope else {
         refuse(core, peer);
         return None;
     };
     core.counters.request(envelope.kind);
+    peer.asked.kind = envelope.kind;
     if peer.identity.key.is_none() {
         authenticate(core, peer, &envelope);
         return None;
@@ -95,6 +108,9 @@ pub fn take_long(core: &Core, peer: &mut Peer, long: LongMessage, read: Result<r
     match read {
         Ok(packets) => route::send_packets(core, peer, &long.id, packets),
         Err(misread) => answer_misread(core, peer, &long.id, Err(misread)),
+    }
+    if !peer.asked.is_later {
+        core.durations.add(long.kind, peer.asked.at.elapsed());
     }
 }
 

@@ -3,10 +3,12 @@
 
 pub mod clock;
 pub mod execute;
+pub mod exposition;
 pub mod flush;
 pub mod keys;
 pub mod memory;
 pub mod message;
+pub mod metrics;
 pub mod pages;
 pub mod pushes;
 pub mod refusals;

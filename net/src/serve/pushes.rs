@@ -1,5 +1,6 @@
 //! Pushes on their way to the connections of this core, and the credit that they are given for.
 
+use crate::core::counters::End;
 use crate::core::message::Message;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
@@ -84,8 +85,12 @@ fn send(core: &Core, peer: &mut Peer, parcel: &Parcel) {
         escape_json(&mut head, entry.name.as_bytes());
         head.push(b'"');
         peer.outbox.send_shared(&head, &parcel.body);
+        core.counters.pushes.add(1);
     }
     if parcel.is_end {
+        if !parcel.body.is_empty() {
+            core.counters.end(End::Slow);
+        }
         peer.subscriptions.take(place);
         core.shared.subscription_ended();
     } else if peer.outbox.has_room_for_pushes() {

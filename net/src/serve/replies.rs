@@ -13,12 +13,13 @@ use crate::wire::reply;
 pub fn begin(peer: &mut Peer, gather: Option<u32>, bytes: usize, alone: bool) -> Ticket {
     let reservation = Reservation { bytes, alone };
     peer.outbox.begin(reservation);
-    Ticket { peer: peer.address, gather, reservation }
+    peer.asked.is_later = true;
+    Ticket { peer: peer.address, gather, reservation, asked: peer.asked }
 }
 
 /// Answers a request of a connection of this core with what is wrong.
 pub fn refuse(core: &Core, peer: &mut Peer, id: &str, wrong: &str) {
-    core.counters.errors.add(1);
+    core.counters.error(peer.asked.kind);
     peer.outbox.send(reply::error(id, wrong));
 }
 
@@ -48,6 +49,7 @@ pub fn take(core: &Core, ticket: Ticket, payload: Vec<u8>, rest: Option<StreamAd
             gathering.answer()
         }
     };
+    core.durations.answered(&ticket.asked);
     match answer {
         Answer::Whole(payload) => peer.outbox.send(payload),
         Answer::Pieces(sources, suffix) => {

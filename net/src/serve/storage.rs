@@ -47,7 +47,7 @@ fn fail(core: &Core, held: Held, why: &str) {
     let wrong = format!("not stored yet: {why}; it is kept in memory and will be tried again");
     match held {
         Held::Acknowledgement { ticket, id } => {
-            core.counters.errors.add(1);
+            core.counters.error(ticket.asked.kind);
             let payload = match id {
                 Some(id) => reply::error(&id, &wrong),
                 None => wrong.into_bytes(),
@@ -84,7 +84,14 @@ pub fn tend(core: &Core) {
 
 /// The writer has stored the batch.
 pub fn committed(core: &Core) {
-    let held = core.storage.handover.borrow_mut().as_mut().map(|handover| handover.committed(Instant::now()));
+    let now = Instant::now();
+    let held = core.storage.handover.borrow_mut().as_mut().map(|handover| {
+        if let Some((bytes, since)) = handover.under_way() {
+            core.counters.commits.add(now.saturating_duration_since(since));
+            core.counters.committed_bytes.add(bytes as u64);
+        }
+        handover.committed(now)
+    });
     held.into_iter().flatten().for_each(|held| release(core, held));
     // Behind the replies.
     subscriptions::release(core);
@@ -97,6 +104,7 @@ pub fn committed(core: &Core) {
 
 /// The writer could not store the batch, and keeps it.
 pub fn commit_failed(core: &Core, why: Arc<str>) {
+    core.counters.commit_failures.add(1);
     let state = core.storage.state(core.index);
     if state.failing.is_none() {
         warn!(shard = core.index, why = &*why, "changes can't be stored; writes are refused until they are");

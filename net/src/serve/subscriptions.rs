@@ -1,6 +1,8 @@
 //! Subscriptions: how a connection makes and ends them, on the core it is on, and how the core that owns the data carries
 //! that out and makes pushes.
 
+use crate::core::counters::End;
+use crate::core::histogram::Placed;
 use crate::core::message::Message;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
@@ -16,6 +18,7 @@ use glommio::timer::Timer;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 /// Makes a subscription of a connection of this core.
 pub fn subscribe(core: &Core, peer: &mut Peer, id: &str, terms: Terms<Box<str>>) {
@@ -49,6 +52,7 @@ pub fn subscribe(core: &Core, peer: &mut Peer, id: &str, terms: Terms<Box<str>>)
 pub fn unsubscribe(core: &Core, peer: &mut Peer, id: &str, name: &str) {
     match peer.subscriptions.entries.iter().position(|entry| *entry.name == *name) {
         Some(place) => {
+            core.counters.end(End::Unsubscribed);
             end_one(core, peer, place);
             peer.outbox.send(reply::done(id));
         }
@@ -59,6 +63,7 @@ pub fn unsubscribe(core: &Core, peer: &mut Peer, id: &str, name: &str) {
 /// Ends all subscriptions of a connection that is gone.
 pub fn leave(core: &Core, peer: &mut Peer) {
     while !peer.subscriptions.entries.is_empty() {
+        core.counters.end(End::Connection);
         end_one(core, peer, peer.subscriptions.entries.len() - 1);
     }
 }
@@ -85,7 +90,7 @@ pub fn begin(core: &Core, ticket: Ticket, id: &str, key: u32, terms: &Terms<Box<
             replies::post(core, ticket, acknowledgement(id, &accepted));
         }
         Err(wrong) => {
-            core.counters.errors.add(1);
+            core.counters.error(ticket.asked.kind);
             let nothing = Push { receivers: Vec::new(), body: Arc::from(&[][..]), is_end: true };
             // Its id is not looked at, for it is gone.
             post(core, ticket.peer.core, Push { receivers: vec![(receiver, Default::default())], ..nothing });
@@ -114,12 +119,12 @@ pub fn tend(core: &Core) {
         // So that little is left to learn when pushes may be made.
         None => core.shard.borrow_mut().learn_changes(),
     };
-    for push in made {
-        if may_push == Some(true) {
-            send(core, push);
-        } else {
-            core.subscriptions.held.borrow_mut().push(push);
-        }
+    let since = core.subscriptions.unpushed_since.get().unwrap_or_else(|| core.durations.clock());
+    core.subscriptions.unpushed_since.set((goes_on || may_push.is_none()).then_some(since));
+    if may_push == Some(true) {
+        send_all(core, since, made);
+    } else {
+        core.subscriptions.held.borrow_mut().extend(made.into_iter().map(|push| (since, push)));
     }
     if goes_on && !core.subscriptions.is_pumping.replace(true) {
         core.post(core.index, Message::PumpSubscriptions);
@@ -149,7 +154,21 @@ fn may_push(core: &Core) -> Option<bool> {
 /// Sends what waited to be stored.
 pub fn release(core: &Core) {
     let held = std::mem::take(&mut *core.subscriptions.held.borrow_mut());
-    held.into_iter().for_each(|push| send(core, push));
+    for (since, push) in held {
+        send_all(core, since, vec![push]);
+    }
+}
+
+/// Sends pushes of what has changed since then.
+fn send_all(core: &Core, since: Instant, made: Vec<Push>) {
+    if made.is_empty() {
+        return;
+    }
+    let lag = Placed::new(since.elapsed());
+    for push in made {
+        push.receivers.iter().for_each(|_| core.counters.push_lag.add_placed(lag));
+        send(core, push);
+    }
 }
 
 /// Forgets what nobody has needed for long.

@@ -74,7 +74,7 @@ fn stats(core: &Core) -> String {
         ("data_bytes", shard.bytes() as u64),
         ("subscriptions", shard.subscription_count() as u64),
         ("subscription_bytes", shard.subscription_bytes() as u64),
-        ("errors", counters.errors.get()),
+        ("errors", counters.errors().map(|(_, count)| count).sum()),
         ("bytes_in", counters.bytes_in.get()),
         ("bytes_out", counters.bytes_out.get()),
     ];

@@ -5,8 +5,10 @@ use crate::core::state::Core;
 use crate::core::turns::Turn;
 use crate::limits::{MAILBOX_BATCH, MAILBOX_TURN_MAX, MAILBOX_TURN_PER_MESSAGE, TURN};
 use crate::serve::flush::flush;
-use crate::serve::{clock, execute, keys, pushes, replies, steps, storage, streams, subscriptions, tell};
-use std::time::Duration;
+use crate::serve::{
+    clock, execute, keys, metrics, pushes, replies, steps, storage, streams, subscriptions, tell,
+};
+use std::time::{Duration, Instant};
 
 /// Cost of a push, which may be sent at once, beside that of other messages.
 const PUSH_COST: usize = 8;
@@ -20,10 +22,14 @@ pub async fn carry_out_messages(core: &Core, enough: impl Fn(&Core) -> bool) {
     let mut turn = Turn::begin(TURN);
     while !enough(core) {
         mailbox.receive(&mut batch, MAILBOX_BATCH).await;
+        core.counters.messages.add(batch.len() as u64);
+        let began = Instant::now();
+        core.durations.set_mail_clock(began);
         for message in batch.drain(..) {
             let is_push = matches!(message, Message::Push(_));
             handle(core, message);
             turn.spend(if is_push { PUSH_COST } else { 1 });
+            core.durations.set_mail_clock(turn.looked_at().max(began));
             if turn.is_over() {
                 flush(core);
                 core.turns.next().await;
@@ -55,6 +61,8 @@ fn handle(core: &Core, message: Message) {
         Message::StepChanges => steps::step(core),
         Message::CollectGarbage => steps::collect_garbage(core),
         Message::Tell(ticket, question) => tell::tell(core, ticket, question),
+        Message::Measure { from, scrape } => metrics::tell(core, from, scrape),
+        Message::Measured { scrape, measures } => core.scrapes.add(scrape, *measures),
         Message::ManageKeys { ticket, id, action } => keys::manage(core, ticket, &id, action),
         Message::ApplyKeyChange { number, change } => keys::apply(core, number, &change),
         Message::KeyChangeApplied(number) => keys::applied(core, number),

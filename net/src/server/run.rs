@@ -8,6 +8,7 @@ use crate::core::state::Core;
 use crate::core::turns::{self, Turn};
 use crate::limits::{ACCEPT_PAUSE, TURN};
 use crate::serve::flush::flush;
+use crate::serve::pages::Door;
 use crate::serve::{clock, storage, subscriptions};
 use crate::server::dispatch::carry_out_messages;
 use crate::server::listener::Listener;
@@ -19,9 +20,12 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 /// Serves until the server ends.
-pub async fn run(core: Rc<Core>, listener: Listener) {
+pub async fn run(core: Rc<Core>, listener: Listener, pages: Option<Listener>) {
     glommio::spawn_local(watch(core.clone(), core.spin())).detach();
-    let accepting = glommio::spawn_local(accept(core.clone(), listener));
+    let doors = [(Some(listener), Door::Main), (pages, Door::Pages)].into_iter();
+    let accepting: Vec<_> = doors
+        .filter_map(|(listener, door)| Some(glommio::spawn_local(accept(core.clone(), listener?, door))))
+        .collect();
     glommio::spawn_local(keep_time(core.clone())).detach();
     let pacing = core.clone();
     glommio::spawn_local(async move { clock::pace(&pacing).await }).detach();
@@ -41,7 +45,7 @@ pub async fn run(core: Rc<Core>, listener: Listener) {
 }
 
 /// Takes connections until it is cancelled.
-async fn accept(core: Rc<Core>, listener: Listener) {
+async fn accept(core: Rc<Core>, listener: Listener, door: Door) {
     let mut turn = Turn::begin(TURN);
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -55,7 +59,8 @@ async fn accept(core: Rc<Core>, listener: Listener) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "can't set TCP_NODELAY");
         }
-        glommio::spawn_local(connection::serve(core.clone(), stream, peer.ip().to_canonical())).detach();
+        glommio::spawn_local(connection::serve(core.clone(), stream, peer.ip().to_canonical(), door))
+            .detach();
         turn.look();
         if turn.is_over() {
             turns::next().await;
@@ -78,9 +83,11 @@ async fn keep_time(core: Rc<Core>) {
 }
 
 /// Stops accepting, waits for the last connection, and counts the core out.
-async fn end(core: Rc<Core>, accepting: glommio::Task<()>) {
+async fn end(core: Rc<Core>, accepting: Vec<glommio::Task<()>>) {
     const TICK: Duration = Duration::from_millis(10);
-    accepting.cancel().await;
+    for task in accepting {
+        task.cancel().await;
+    }
     while core.peers.count() > 0 {
         clock::sweep(&core, Instant::now());
         Timer::new(TICK).await;

@@ -103,6 +103,7 @@ pub struct LoadedServer {
 /// A running server.
 pub struct Server {
     address: SocketAddr,
+    pages_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     threads: Vec<ExecutorJoinHandle<()>>,
 }
@@ -132,6 +133,11 @@ impl Server {
         self.address
     }
 
+    /// Where it serves health and metrics, if that is an address of their own.
+    pub fn pages_address(&self) -> Option<SocketAddr> {
+        self.pages_address
+    }
+
     /// Its end, for whoever asks for it.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.shared.clone())
@@ -155,13 +161,15 @@ impl LoadedServer {
     /// Starts listening. Without `persistence` data lives in memory only.
     pub fn serve(self, persistence: Option<Persistence>) -> Result<Server, ServerError> {
         let core_count = self.cores.len();
-        let mut server = Server { address: self.address, shared: self.shared, threads: Vec::new() };
+        let mut server =
+            Server { address: self.address, pages_address: None, shared: self.shared, threads: Vec::new() };
         for (index, (core, start)) in self.cores.into_iter().zip(starts(persistence, core_count)).enumerate()
         {
             // The first core finds the port when it is 0; the others join it there.
             match core.listen(server.address, start) {
-                Ok((thread, address)) => {
-                    server.address = address;
+                Ok((thread, listening)) => {
+                    server.address = listening.address;
+                    server.pages_address = server.pages_address.or(listening.pages);
                     server.threads.push(thread);
                 }
                 Err(error) => {
@@ -197,6 +205,12 @@ fn starts(persistence: Option<Persistence>, core_count: usize) -> Vec<Storing> {
     writers.into_iter().map(start).collect()
 }
 
+/// Where a core listens.
+struct Listening {
+    address: SocketAddr,
+    pages: Option<SocketAddr>,
+}
+
 /// What fills a core's shard; still there if its executor could not be made.
 type SharedLoader = Arc<Mutex<Option<Loader>>>;
 
@@ -207,7 +221,7 @@ struct StartingCore {
     thread: ExecutorJoinHandle<()>,
     loaded: mpsc::Receiver<Result<(), ServerError>>,
     go: mpsc::Sender<(SocketAddr, Storing)>,
-    listening: mpsc::Receiver<Result<SocketAddr, ServerError>>,
+    listening: mpsc::Receiver<Result<Listening, ServerError>>,
 }
 
 impl StartingCore {
@@ -231,15 +245,15 @@ impl StartingCore {
             let _ = report_loaded.send(Ok(()));
             // Nothing else runs on this thread yet, so it may wait; the sender is gone if another core failed.
             let Ok((address, Storing { writer, api_keys })) = going.recv() else { return };
-            match listen(address) {
-                Ok((address, listener, readiness)) => {
-                    let _ = report_listening.send(Ok(address));
+            // One listens for the pages of all.
+            let pages = options.pages_address.filter(|_| index == 0);
+            match listen(address, pages) {
+                Ok((listening, listener, pages, readiness)) => {
+                    let _ = report_listening.send(Ok(listening));
                     let start = Start { shard, writer, api_keys, readiness };
-                    run(Rc::new(Core::new(index, options, shared, start)), listener).await;
+                    run(Rc::new(Core::new(index, options, shared, start)), listener, pages).await;
                 }
-                Err(error) => {
-                    let _ = report_listening.send(Err(ServerError::Listen(address, error.to_string())));
-                }
+                Err(error) => drop(report_listening.send(Err(error))),
             }
         };
         let thread = builder.spawn(begin).map_err(|error| ServerError::Core(index, error.to_string()))?;
@@ -273,11 +287,11 @@ impl StartingCore {
         self,
         address: SocketAddr,
         start: Storing,
-    ) -> Result<(ExecutorJoinHandle<()>, SocketAddr), ServerError> {
+    ) -> Result<(ExecutorJoinHandle<()>, Listening), ServerError> {
         let _ = self.go.send((address, start));
         let ended = || ServerError::Core(self.index, "its thread ended while starting".into());
-        let address = self.listening.recv().unwrap_or_else(|_| Err(ended()))?;
-        Ok((self.thread, address))
+        let listening = self.listening.recv().unwrap_or_else(|_| Err(ended()))?;
+        Ok((self.thread, listening))
     }
 }
 
@@ -290,8 +304,17 @@ fn executor(index: CoreIndex, options: &ServerOptions) -> LocalExecutorBuilder {
         .preempt_timer(PREEMPT_INTERVAL)
 }
 
-fn listen(address: SocketAddr) -> io::Result<(SocketAddr, Listener, Rc<Readiness>)> {
-    let readiness = Rc::new(Readiness::new()?);
-    let listener = Listener::bind(address, readiness.clone())?;
-    Ok((listener.local_addr()?, listener, readiness))
+type Listeners = (Listening, Listener, Option<Listener>, Rc<Readiness>);
+
+fn listen(address: SocketAddr, pages: Option<SocketAddr>) -> Result<Listeners, ServerError> {
+    let at = |address: SocketAddr| move |error: io::Error| ServerError::Listen(address, error.to_string());
+    let readiness = Rc::new(Readiness::new().map_err(at(address))?);
+    let bind = |address: SocketAddr| {
+        let listener = Listener::bind(address, readiness.clone())?;
+        Ok((listener.local_addr()?, listener))
+    };
+    let (address, listener) = bind(address).map_err(at(address))?;
+    let pages = pages.map(|address| bind(address).map_err(at(address))).transpose()?;
+    let (pages_address, pages) = pages.unzip();
+    Ok((Listening { address, pages: pages_address }, listener, pages, readiness))
 }

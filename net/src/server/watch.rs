@@ -83,17 +83,22 @@ fn spin_for(core: &Core, spin: Duration) -> io::Result<Found> {
     }
     let mailbox = &core.shared.mailboxes[core.index];
     let _attended = mailbox.attend();
-    let ends = Instant::now() + spin;
-    while Instant::now() < ends {
+    let began = Instant::now();
+    let (mut now, mut found) = (began, Found::Nothing);
+    while now - began < spin {
         if core.readiness.look()? > 0 {
-            return Ok(Found::Socket);
+            found = Found::Socket;
+            break;
         }
         if mailbox.waiting() > 0 {
-            return Ok(Found::Mail);
+            found = Found::Mail;
+            break;
         }
         spin_loop();
+        now = Instant::now();
     }
-    Ok(Found::Nothing)
+    core.counters.spin_ns.add((now - began).as_nanos() as u64);
+    Ok(found)
 }
 
 /// Waits until a look at the sockets would find something. The executor can wait for streams only, so the set is dressed

@@ -39,16 +39,21 @@ pub fn read(head: &Head<'_>) -> Result<Handshake, Response> {
             "this is a WebSocket server: connect with ws://, version 13",
         ));
     };
-    let [api_key, name] = parameters(head.query, ["api-key", "name"]);
+    let [name] = parameters(head.query, ["name"]);
     let name = name.filter(|name| !name.is_empty()).map(|mut name| {
         name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
         name
     });
-    let api_key = api_key
+    Ok(Handshake { response: acceptance(head, websocket_key), api_key: api_key(head), name })
+}
+
+/// The key from the URL, or else from an `Authorization: Bearer` or an `X-API-Key` header.
+pub fn api_key(head: &Head<'_>) -> Option<String> {
+    let [api_key] = parameters(head.query, ["api-key"]);
+    api_key
         .filter(|key| !key.is_empty())
         .or_else(|| bearer(head))
-        .or_else(|| head.text_field("x-api-key").filter(|key| !key.is_empty()).map(str::to_owned));
-    Ok(Handshake { response: acceptance(head, websocket_key), api_key, name })
+        .or_else(|| head.text_field("x-api-key").filter(|key| !key.is_empty()).map(str::to_owned))
 }
 
 fn acceptance(head: &Head<'_>, websocket_key: &[u8]) -> Vec<u8> {

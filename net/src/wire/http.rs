@@ -105,20 +105,27 @@ impl Status {
 pub struct Response {
     /// Its status.
     pub status: Status,
+    content_type: &'static str,
     body: String,
 }
 
 impl Response {
     /// A response in plain text.
     pub fn text(status: Status, body: &str) -> Response {
-        Response { status, body: body.to_owned() }
+        Response { status, content_type: "text/plain", body: body.to_owned() }
+    }
+
+    /// Metrics, in the text form of Prometheus.
+    pub fn metrics(body: String) -> Response {
+        Response { status: Status::Ok, content_type: "text/plain; version=0.0.4; charset=utf-8", body }
     }
 
     /// The bytes to send.
     pub fn into_bytes(self) -> Vec<u8> {
         let (line, fields, len) = (self.status.line(), self.status.fields(), self.body.len());
+        let content_type = self.content_type;
         format!(
-            "HTTP/1.1 {line}\r\n{fields}Content-Type: text/plain\r\nContent-Length: {len}\r\n\
+            "HTTP/1.1 {line}\r\n{fields}Content-Type: {content_type}\r\nContent-Length: {len}\r\n\
              Connection: close\r\n\r\n{}",
             self.body
         )
