@@ -34,6 +34,8 @@ pub struct Checked {
     pub placement: CorePlacement,
     /// Connections there are file descriptors for.
     pub connections_max: usize,
+    /// Handshakes under way on a core there are file descriptors for.
+    pub handshakes_max: usize,
     /// Memory that all connections together may take.
     pub connection_bytes_max: usize,
 }
@@ -62,14 +64,15 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
         );
     }
     locked_memory::check(placement.cpus.len())?;
-    let connections_max = raise_files(settings.max_connections, placement.cpus.len())?;
+    let (connections_max, handshakes_max) =
+        raise_files(settings.max_connections, settings.max_handshakes, placement.cpus.len())?;
     let address = free_address(settings.bind, settings.port)?;
     let pages_address = settings.metrics_bind;
     if let Some(pages) = pages_address {
-        probe(pages).map_err(|error| format!("--metrics-bind: {}", listen_advice(pages, &error)))?;
+        probe(pages).map_err(|error| listen_advice(pages, ["--metrics-bind"; 2], &error))?;
     }
     let connection_bytes_max = settings.max_connection_memory.unwrap_or_else(connection_memory);
-    Ok(Checked { address, pages_address, placement, connections_max, connection_bytes_max })
+    Ok(Checked { address, pages_address, placement, connections_max, handshakes_max, connection_bytes_max })
 }
 
 /// A quarter of the memory there is.
@@ -139,31 +142,37 @@ fn raise(resource: Resource) -> Rlimit {
     }
 }
 
-/// Raises the limit of open files. Where that is not enough, fewer connections are taken, so that the last
-/// ones are refused with a status rather than left hanging.
-fn raise_files(connections_max: usize, core_count: usize) -> Result<usize, String> {
-    let Some(files) = raise(Resource::Nofile).current else { return Ok(connections_max) };
-    let room = connections_room(files, core_count);
-    if room < CONNECTIONS_MIN {
+/// Raises the limit of open files, and says how many connections, and handshakes on each core, there is room for. Where that
+/// is not enough, fewer are taken, so that the last ones are refused with a status rather than left hanging.
+fn raise_files(
+    connections_max: usize,
+    handshakes_max: usize,
+    core_count: usize,
+) -> Result<(usize, usize), String> {
+    let Some(files) = raise(Resource::Nofile).current else { return Ok((connections_max, handshakes_max)) };
+    let (connections, handshakes) = files_room(files, handshakes_max as u64, core_count as u64);
+    if connections < CONNECTIONS_MIN {
         return Err(format!(
             "only {files} files may be open at a time, too few for {core_count} cores and their connections: \
              raise it with `ulimit -n 65536`, `LimitNOFILE=65536` in systemd, or `docker run --ulimit nofile=65536`"
         ));
     }
-    if room < connections_max as u64 {
+    if connections < connections_max as u64 {
         warn!(
             open_files = files,
             asked = connections_max,
-            allowed = room,
+            allowed = connections,
             "the limit of open files allows fewer connections than --max-connections; raise it with `ulimit -n`"
         );
-        return Ok(room as usize);
     }
-    Ok(connections_max)
+    Ok((connections_max.min(connections as usize), handshakes as usize))
 }
 
-fn connections_room(files: u64, core_count: usize) -> u64 {
-    files.saturating_sub(FILES_BASE + FILES_PER_CORE * core_count as u64)
+/// The connections that there is room for, and the handshakes on each core. Handshakes get a quarter of the room at most.
+fn files_room(files: u64, handshakes_max: u64, core_count: u64) -> (u64, u64) {
+    let room = files.saturating_sub(FILES_BASE + FILES_PER_CORE * core_count);
+    let handshakes = handshakes_max.min(room / 4 / core_count).max(1);
+    (room.saturating_sub(handshakes * core_count), handshakes)
 }
 
 /// To pin a core, the runtime reads which CPUs there are, and does not come back where it can't.
@@ -212,9 +221,11 @@ fn free_address(bind: Option<IpAddr>, port: u16) -> Result<SocketAddr, String> {
         Ok(()) => Ok(address),
         Err(error) if bind.is_none() && lacks_ipv6(&error) => {
             let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            probe(address).map(|()| address).map_err(|error| listen_advice(address, &error))
+            probe(address)
+                .map(|()| address)
+                .map_err(|error| listen_advice(address, ["--port", "--bind"], &error))
         }
-        Err(error) => Err(listen_advice(address, &error)),
+        Err(error) => Err(listen_advice(address, ["--port", "--bind"], &error)),
     }
 }
 
@@ -256,18 +267,18 @@ fn lacks_ipv6(error: &Error) -> bool {
         || error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
 
-fn listen_advice(address: SocketAddr, error: &Error) -> String {
+fn listen_advice(address: SocketAddr, [port_flag, address_flag]: [&str; 2], error: &Error) -> String {
     let port = address.port();
     match error.kind() {
         ErrorKind::AddrInUse => format!(
             "port {port} is taken by another process (`ss -ltnp 'sport = :{port}'` shows which): stop it, or \
-             choose another with --port"
+             choose another with {port_flag}"
         ),
         ErrorKind::PermissionDenied => {
             format!("port {port} needs privileges: choose one from 1024 up, or grant CAP_NET_BIND_SERVICE")
         }
         ErrorKind::AddrNotAvailable => {
-            format!("this machine has no address {}: choose another with --bind", address.ip())
+            format!("this machine has no address {}: choose another with {address_flag}", address.ip())
         }
         _ => format!("can't listen on {address}: {error}"),
     }
@@ -297,8 +308,9 @@ mod tests {
 
     #[test]
     fn room_for_connections() {
-        assert_eq!(connections_room(1024, 4), 1024 - 64 - 64);
-        assert_eq!(connections_room(10, 1), 0);
+        assert_eq!(files_room(100_000, 1024, 4), (100_000 - 64 - 64 - 4 * 1024, 1024));
+        assert_eq!(files_room(1024, 1024, 4), (672, 56), "handshakes take a quarter");
+        assert_eq!(files_room(10, 1024, 1), (0, 1));
     }
 
     #[test]

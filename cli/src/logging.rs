@@ -5,12 +5,16 @@ use crate::error::Error;
 use crate::log_queue::{self, LogQueue};
 use crate::options::LogFormat;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::json;
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 /// Starts logging for the whole process.
 pub fn start(filter: &str, format: LogFormat) -> Result<Arc<LogQueue>, Error> {
@@ -31,10 +35,29 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Arc<LogQueue>, Error> {
     // The hook of the standard library would wait for a stderr that nobody reads.
     let hook = log.clone();
     std::panic::set_hook(Box::new(move |panic| {
-        hook.add(describe(panic).as_bytes());
+        hook.add(line(format, describe(panic)).as_bytes());
         hook.finish();
     }));
     Ok(log)
+}
+
+/// The last line of a server that has failed.
+pub fn last_line(format: LogFormat, error: &dyn Display) -> String {
+    line(format, format!("fluxiondb: {error}"))
+}
+
+/// A line that is written at every level, in the form of the others.
+fn line(format: LogFormat, message: String) -> String {
+    match format {
+        LogFormat::Text => format!("{message}\n"),
+        LogFormat::Json => {
+            let mut timestamp = String::new();
+            // It fails where the clock does, and the line is worth more than its time.
+            let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+            let line = json!({"timestamp": timestamp, "level": "ERROR", "fields": {"message": message}});
+            format!("{line}\n")
+        }
+    }
 }
 
 /// Whether the user wants no colours anywhere: see no-color.org.
@@ -47,8 +70,8 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     let name = thread.name().unwrap_or("without a name");
     let backtrace = Backtrace::capture();
     match backtrace.status() {
-        BacktraceStatus::Captured => format!("thread {name} {panic}\n{backtrace}\n"),
-        _ => format!("thread {name} {panic}\n"),
+        BacktraceStatus::Captured => format!("thread {name} {panic}\n{backtrace}"),
+        _ => format!("thread {name} {panic}"),
     }
 }
 
@@ -79,7 +102,7 @@ fn parse_filter(text: &str) -> Result<EnvFilter, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_filter;
+    use super::*;
 
     #[test]
     fn levels_and_directives() {

@@ -11,6 +11,7 @@ mod locked_memory;
 mod log_queue;
 mod logging;
 mod memory;
+mod notices;
 mod options;
 mod signals;
 mod spare_memory;
@@ -49,10 +50,11 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(EXIT_BAD_OPTIONS, &error),
     };
+    let format = settings.log_format;
     let code = match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log.add(format!("fluxiondb: {error}\n").as_bytes());
+            log.add(logging::last_line(format, &error).as_bytes());
             ExitCode::from(EXIT_FAILED)
         }
     };
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
 fn run(settings: Settings) -> Result<(), Error> {
     let checked = checks::run(&settings).map_err(Error::Machine)?;
     let core_count = checked.placement.cpus.len();
+    let data = settings.data.as_ref().map(|data| data.directory.display().to_string());
+    notices::starting(core_count, data.as_deref());
     // Not yet caught, so a signal ends a long import or move at once; the next start takes it up again.
     let store = settings.data.as_ref().map(|data| store::open(data, core_count)).transpose()?;
     let signals = Signals::catch()?;
@@ -74,6 +78,7 @@ fn run(settings: Settings) -> Result<(), Error> {
     signals.watch(server.stopper())?;
     spare_memory::give_back_regularly()?;
     announce(server.address(), core_count, server.pages_address());
+    notices::listening(server.address(), server.pages_address(), data.as_deref());
     match (server.join(), writers.map_or(Ok(()), Writers::join)) {
         (Ok(()), stored) => Ok(stored?),
         (served, Ok(())) => Ok(served?),
@@ -91,8 +96,12 @@ fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
         master_key: settings.secret_key,
         message_bytes_max: settings.max_message_bytes,
         connections_max: checked.connections_max,
+        connections_per_key_max: settings.max_connections_per_key,
+        connections_per_address_max: settings.max_connections_per_address,
+        handshakes_max: checked.handshakes_max,
         connection_bytes_max: checked.connection_bytes_max,
         idle_timeout: settings.idle_timeout,
+        slow: settings.slow,
         legacy_auth: settings.legacy_auth,
     }
 }

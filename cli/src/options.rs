@@ -124,6 +124,23 @@ pub struct Options {
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     max_connections: u32,
 
+    /// Most connections at a time with one API key; further ones are refused with status 429 [default: as many as there may
+    /// be]
+    #[arg(long, env = "FLUXIONDB_MAX_CONNECTIONS_PER_KEY", value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    max_connections_per_key: Option<u32>,
+
+    /// Most connections at a time from one address (of IPv6 its first 64 bits, which one machine or site has for itself);
+    /// further ones are refused with status 429 [default: as many as there may be]
+    #[arg(long, env = "FLUXIONDB_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    max_connections_per_address: Option<u32>,
+
+    /// Most handshakes under way at a time on each core; further connections are refused with status 503
+    #[arg(long, env = "FLUXIONDB_MAX_HANDSHAKES", value_name = "COUNT", default_value_t = 1024,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_handshakes: u32,
+
     /// Memory that all connections together may take: replies that wait, requests under way, unfinished messages. Over it
     /// those that hold most are closed with code 1013. By default a quarter of the memory there is
     #[arg(long, env = "FLUXIONDB_MAX_CONNECTION_MEMORY", value_name = "SIZE", value_parser = parse_connection_memory)]
@@ -138,13 +155,24 @@ pub struct Options {
     #[arg(long, env = "FLUXIONDB_LEGACY_AUTH", value_parser = BoolishValueParser::new())]
     legacy_auth: bool,
 
-    /// Level of the log on stderr: off, error, warn, info, debug, trace
-    #[arg(long, env = "FLUXIONDB_LOG", value_name = "LEVEL", default_value = "info")]
+    /// Level of the log on stderr: off, error, warn, info, debug, trace; at debug, connections are told one by one
+    #[arg(
+        long,
+        visible_alias = "log-level",
+        env = "FLUXIONDB_LOG",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
     log: String,
 
-    /// Form of the log
+    /// Form of the log: lines of text, or of JSON
     #[arg(long, env = "FLUXIONDB_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+
+    /// Milliseconds from which a request is logged as slow; 0: none is
+    #[arg(long, env = "FLUXIONDB_SLOW_MS", value_name = "MILLISECONDS", default_value_t = 1000,
+          value_parser = clap::value_parser!(u64).range(0..=86_400_000))]
+    slow_ms: u64,
 
     // Run before the server's flags are looked at; here for the help, and to be refused behind those flags.
     #[command(subcommand)]
@@ -200,12 +228,20 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Most connections.
     pub max_connections: usize,
+    /// Most connections with one key.
+    pub max_connections_per_key: Option<usize>,
+    /// Most connections from one address.
+    pub max_connections_per_address: Option<usize>,
+    /// Most handshakes under way on a core.
+    pub max_handshakes: usize,
     /// Memory that all connections together may take; by default a part of what there is.
     pub max_connection_memory: Option<usize>,
     /// Silence allowed.
     pub idle_timeout: Duration,
     /// Authentication by first message.
     pub legacy_auth: bool,
+    /// Requests that take longer are logged.
+    pub slow: Option<Duration>,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -260,9 +296,13 @@ impl Options {
             spin_us: self.spin_us,
             max_message_bytes: self.max_message_bytes,
             max_connections: self.max_connections as usize,
+            max_connections_per_key: self.max_connections_per_key.map(|count| count as usize),
+            max_connections_per_address: self.max_connections_per_address.map(|count| count as usize),
+            max_handshakes: self.max_handshakes as usize,
             max_connection_memory: self.max_connection_memory,
             idle_timeout: Duration::from_secs(self.idle_timeout),
             legacy_auth: self.legacy_auth,
+            slow: (self.slow_ms > 0).then(|| Duration::from_millis(self.slow_ms)),
             log: self.log,
             log_format: self.log_format,
         })

@@ -30,8 +30,12 @@ mod follow_model;
 mod follow_reader;
 #[path = "server/follow_subscription.rs"]
 mod follow_subscription;
+#[path = "server/limits.rs"]
+mod limits;
 #[path = "server/locked_memory.rs"]
 mod locked_memory;
+#[path = "server/log_lines.rs"]
+mod log_lines;
 #[path = "server/logging.rs"]
 mod logging;
 #[path = "server/memory.rs"]

@@ -62,6 +62,11 @@ impl Packet {
         self.request.map(|span| span.of(&self.text))
     }
 
+    /// The collection that it is about; of several the first.
+    pub fn collection(&self) -> Option<&str> {
+        self.request.collection().map(|span| span.of(&self.text))
+    }
+
     /// The request, its texts as places in the packet's text.
     pub(crate) fn spans(&self) -> &Request<Span> {
         &self.request

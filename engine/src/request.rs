@@ -173,6 +173,26 @@ impl<S> Request<S> {
         }
     }
 
+    /// The collection that it is about; of several the first.
+    pub fn collection(&self) -> Option<&S> {
+        match self {
+            Self::Insert(records) => records.first().map(|record| &record.collection),
+            Self::DeleteRecords(keys) => keys.first().map(|key| &key.collection),
+            Self::DeleteDocument { collection, .. } => collection.as_ref(),
+            Self::Collections => None,
+            Self::Latest { collection, .. }
+            | Self::History { collection, .. }
+            | Self::DeleteCollection { collection }
+            | Self::DeleteRange { collection, .. }
+            | Self::SetValue { collection, .. }
+            | Self::GetValue { collection, .. }
+            | Self::MatchValues { collection, .. }
+            | Self::AllValues { collection }
+            | Self::Keys { collection }
+            | Self::RemoveValue { collection, .. } => Some(collection),
+        }
+    }
+
     /// Whether it may delete data, so that there may be garbage afterwards; replacing is not deleting.
     pub fn deletes(&self) -> bool {
         match self {

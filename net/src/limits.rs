@@ -98,9 +98,6 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// Time that a client has for its handshake, and with `--legacy-auth` for its first message.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Handshakes that may be under way on a core: they cost little, but are open to everybody.
-pub const HANDSHAKES_MAX: usize = 1024;
-
 /// Time that a client has to answer a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -121,6 +118,12 @@ pub const HELD_BYTES_RELIEF: usize = 16;
 
 /// A connection that holds less than this is not closed for what all of them hold: it would free next to nothing.
 pub const SHED_BYTES_MIN: usize = 64 * 1024;
+
+/// Bytes of the name of a collection that the log tells of a request: they travel with it.
+pub const SHORT_NAME_BYTES: usize = 46;
+
+/// A reply from this size on is told in the log, when its last piece has been made.
+pub const LARGE_REPLY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Time between two lines of the log that say the same of different clients; those between are counted.
 pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(1);

@@ -19,11 +19,19 @@ pub struct ServerOptions {
     pub message_bytes_max: usize,
     /// Most connections at a time, over all cores.
     pub connections_max: usize,
+    /// Most connections with one key, if there is such a limit.
+    pub connections_per_key_max: Option<usize>,
+    /// Most connections from one address, likewise.
+    pub connections_per_address_max: Option<usize>,
+    /// Most handshakes under way on a core: they cost little, but are open to everybody.
+    pub handshakes_max: usize,
     /// Most bytes that all connections together may make the server hold: replies that wait, requests under way,
     /// unfinished messages.
     pub connection_bytes_max: usize,
     /// Silence after which a connection is dropped; at half of it, it is pinged.
     pub idle_timeout: Duration,
+    /// Requests that take longer are logged.
+    pub slow: Option<Duration>,
     /// Take LTDB's authentication by first message.
     pub legacy_auth: bool,
 }

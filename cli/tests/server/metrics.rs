@@ -1,7 +1,7 @@
 //! `GET /metrics`: who may read it, that every line is what Prometheus takes, and that its numbers are true.
 
 use crate::support::raw::{RawSocket, Response};
-use crate::support::{Client, KEY, KEY_QUERY, Server, TempDir};
+use crate::support::{Client, KEY, KEY_QUERY, Server, TempDir, command};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -281,7 +281,9 @@ fn at_an_address_of_their_own_health_and_metrics_take_no_key() {
 fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let child = Server::spawn(&["--metrics-bind", &address], &[("FLUXIONDB_LOG", "off")]);
-    let output = child.wait_with_output().unwrap();
+    let output =
+        command().args(["--secret-key", KEY, "--port", "0", "--metrics-bind", &address]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("is taken") && told.contains("choose another with --metrics-bind"), "{told}");
 }

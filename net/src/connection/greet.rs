@@ -6,7 +6,7 @@ use crate::core::socket::Socket;
 use crate::core::state::Core;
 use crate::requests::scope::Scope;
 use crate::serve::pages::{Door, Page};
-use crate::serve::{metrics, pages, refusals};
+use crate::serve::{lines, metrics, pages, refusals};
 use crate::wire::frame;
 use crate::wire::handshake::{self, Handshake};
 use crate::wire::http::{self, Response, Status};
@@ -75,11 +75,9 @@ fn enter(core: &Core, handshake: Handshake, ip: IpAddr) -> Result<SharedPeer, Re
     if identity.key.is_some() {
         frame::put_text(&mut opening, READY);
     }
-    let peer = core.peers.add(identity, opening, core.options.connections_max).ok_or_else(|| {
-        refusals::note(core, Refusal::Connections, ip);
-        Response::text(Status::Unavailable, "too many connections")
-    })?;
+    let peer = core.peers.add(identity, opening).map_err(|full| refusals::refuse(core, full, ip))?;
     core.counters.connections.add(1);
+    lines::opened(core, &peer.borrow().identity);
     Ok(peer)
 }
 

@@ -10,10 +10,10 @@ use crate::core::peers::SharedPeer;
 use crate::core::socket::Socket;
 use crate::core::state::Core;
 use crate::core::turns::Turn;
-use crate::limits::{HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, READ_BYTES};
+use crate::limits::{HANDSHAKE_TIMEOUT, READ_BYTES};
 use crate::serve::flush::flush;
 use crate::serve::pages::Door;
-use crate::serve::{pushes, refusals, subscriptions};
+use crate::serve::{lines, pushes, refusals, subscriptions};
 use crate::wire::http::{Response, Status};
 use futures_lite::FutureExt;
 use futures_lite::io::AsyncWriteExt;
@@ -39,7 +39,7 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr, door: Door) {
             return refusals::note(&core, Refusal::Connections, ip);
         }
     };
-    if core.handshakes.get() >= HANDSHAKES_MAX {
+    if core.handshakes.get() >= core.options.handshakes_max {
         return refuse(&core, stream, Refusal::Handshakes, ip).await;
     }
     core.handshakes.set(core.handshakes.get() + 1);
@@ -104,6 +104,7 @@ impl Connection {
             }
         }
         let _ = self.stream.stream().shutdown(Shutdown::Both);
+        lines::closed(&self.core, &self.peer.borrow());
         let abandoned = self.core.peers.leave(&mut self.peer.borrow_mut());
         self.core.abandon(abandoned);
         subscriptions::leave(&self.core, &mut self.peer.borrow_mut());
@@ -216,6 +217,7 @@ impl Connection {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
                     self.core.counters.bytes_out.add(count as u64);
+                    peer.traffic.bytes_out += count as u64;
                     peer.outbox.advance(count);
                     if peer.outbox.is_backlogged() || peer.outbox.is_closing() {
                         peer.signs_of_life += 1;
@@ -236,6 +238,7 @@ impl Connection {
             turn.spend(READ_COST);
             {
                 let peer = &mut *self.peer.borrow_mut();
+                peer.traffic.bytes_in += count as u64;
                 // One that is to go does not stay for what it says.
                 peer.signs_of_life += u64::from(!peer.outbox.is_closing());
             }

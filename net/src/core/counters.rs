@@ -38,6 +38,10 @@ reasons! {
     Refusal {
         /// As many connections are open as may be.
         Connections = "connections",
+        /// As many connections with its key are open as may be.
+        KeyConnections = "key_connections",
+        /// As many connections from its address are open as may be.
+        AddressConnections = "address_connections",
         /// As many handshakes are under way as may be.
         Handshakes = "handshakes",
         /// The handshake is none that can be served.

@@ -300,7 +300,7 @@ mod tests {
         fn hold(&mut self) -> bool {
             let peer = PeerAddress { core: 0, slot: 0, generation: 0 };
             let reservation = Reservation { bytes: 0, alone: false };
-            let asked = Asked::new(Kind::Insert, Instant::now());
+            let asked = Asked::new(Kind::Insert, Instant::now(), 0);
             let ticket = Ticket { peer, gather: None, reservation, asked };
             let held = Held::Acknowledgement { ticket, id: None };
             matches!(self.handover.hold(held, &self.shard), Hold::Kept)

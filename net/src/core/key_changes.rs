@@ -93,7 +93,7 @@ mod tests {
             peer: address(0),
             gather: None,
             reservation: Reservation { bytes: 0, alone: false },
-            asked: Asked::new(Kind::ApiKeys, Instant::now()),
+            asked: Asked::new(Kind::ApiKeys, Instant::now(), 0),
         }
     }
 

@@ -22,6 +22,7 @@ pub mod state;
 pub mod storage;
 pub mod streams;
 pub mod subscriptions;
+pub mod tally;
 pub mod throttle;
 pub mod ticket;
 pub mod turns;

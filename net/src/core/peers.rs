@@ -8,6 +8,7 @@ use crate::core::keys::KeyId;
 use crate::core::outbox::Outbox;
 use crate::core::socket::Socket;
 use crate::core::subscriptions::PeerSubscriptions;
+use crate::core::tally::{Full, Tally};
 use crate::core::ticket::{Asked, CoreIndex, PeerAddress, StreamAddress};
 use crate::requests::kind::Kind;
 use crate::requests::scope::Scope;
@@ -15,7 +16,6 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -33,6 +33,17 @@ pub struct Identity {
     pub since: Instant,
 }
 
+/// The work that a connection has brought.
+#[derive(Default)]
+pub struct Traffic {
+    /// Its requests.
+    pub requests: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+}
+
 /// The state of a connection that its task shares with its core.
 pub struct Peer {
     /// Its address for other cores.
@@ -41,6 +52,8 @@ pub struct Peer {
     pub identity: Identity,
     /// Holds what it is to be sent.
     pub outbox: Outbox,
+    /// What it has sent and been sent so far.
+    pub traffic: Traffic,
     /// The request that is being carried out, or was last.
     pub asked: Asked,
     /// It has sent a change: it is not read while a shard has fallen behind.
@@ -79,7 +92,8 @@ impl Peer {
         Peer {
             address,
             active_at: identity.since,
-            asked: Asked::new(Kind::Unknown, identity.since),
+            traffic: Traffic::default(),
+            asked: Asked::new(Kind::Unknown, identity.since, 0),
             identity,
             outbox: Outbox::new(opening),
             writes: false,
@@ -145,17 +159,17 @@ pub struct Peers {
     slots: RefCell<Vec<Slot>>,
     free_slots: RefCell<Vec<u32>>,
     count: Cell<usize>,
-    /// The number of connections on all cores.
-    count_of_all: Arc<AtomicUsize>,
+    /// The connections of all cores.
+    tally: Arc<Tally>,
     held_bytes: Cell<usize>,
 }
 
 impl Peers {
-    /// None yet; they are counted in `count_of_all` too.
-    pub fn new(core: CoreIndex, count_of_all: Arc<AtomicUsize>) -> Peers {
+    /// None yet; they are counted in `tally` too.
+    pub fn new(core: CoreIndex, tally: Arc<Tally>) -> Peers {
         Peers {
             core,
-            count_of_all,
+            tally,
             slots: RefCell::default(),
             free_slots: RefCell::default(),
             count: Cell::new(0),
@@ -163,12 +177,9 @@ impl Peers {
         }
     }
 
-    /// Enters a new connection, which is to be sent these bytes first; none if there are `count_max` already.
-    pub fn add(&self, identity: Identity, opening: Vec<u8>, count_max: usize) -> Option<SharedPeer> {
-        if self.count_of_all.fetch_add(1, Ordering::Relaxed) >= count_max {
-            self.count_of_all.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
+    /// Enters a new connection, which is to be sent these bytes first; or says which limit is in the way.
+    pub fn add(&self, identity: Identity, opening: Vec<u8>) -> Result<SharedPeer, Full> {
+        self.tally.enter(identity.ip, identity.key)?;
         let mut slots = self.slots.borrow_mut();
         let slot = self.free_slots.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(Slot::default());
@@ -180,7 +191,7 @@ impl Peers {
         let peer = Rc::new(RefCell::new(Peer::new(address, identity, opening)));
         entry.peer = Some(peer.clone());
         self.count.set(self.count.get() + 1);
-        Some(peer)
+        Ok(peer)
     }
 
     /// Notes that a connection's socket is closed. Gives back the streams to abandon.
@@ -206,7 +217,7 @@ impl Peers {
             self.held_bytes.set(self.held_bytes.get() - held);
             self.free_slots.borrow_mut().push(slot);
             self.count.set(self.count.get() - 1);
-            self.count_of_all.fetch_sub(1, Ordering::Relaxed);
+            self.tally.leave(peer.identity.ip, peer.identity.key);
         }
     }
 
@@ -236,6 +247,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::tally::TallyLimits;
     use crate::core::ticket::Reservation;
     use std::net::Ipv4Addr;
 
@@ -246,11 +258,11 @@ mod tests {
 
     #[test]
     fn a_connection_is_forgotten_when_it_is_gone_and_answered() {
-        let count_of_all = Arc::new(AtomicUsize::new(6));
-        let peers = Peers::new(3, count_of_all.clone());
-        let add = |opening: &[u8]| peers.add(identity(), opening.to_vec(), 7);
+        let tally = Arc::new(Tally::new(TallyLimits { all: 1, per_key: None, per_address: None }));
+        let peers = Peers::new(3, tally);
+        let add = |opening: &[u8]| peers.add(identity(), opening.to_vec());
         let peer = add(b"hello").unwrap();
-        assert!(add(b"").is_none(), "there are enough");
+        assert_eq!(add(b"").err(), Some(Full::All), "there are enough");
         let address = peer.borrow().address;
         let reservation = Reservation { bytes: 1000, alone: false };
         peer.borrow_mut().outbox.begin(reservation);
@@ -265,7 +277,6 @@ mod tests {
         assert_eq!((peers.count(), peers.held_bytes()), (0, 0));
         assert!(peers.get(address).is_none());
         peers.settle(&mut peer.borrow_mut());
-        assert_eq!(count_of_all.load(Ordering::Relaxed), 6);
         let next = add(b"").unwrap();
         assert_eq!(next.borrow().address.slot, address.slot, "a slot is used again");
         assert!(peers.get(address).is_none(), "but not for the old address");

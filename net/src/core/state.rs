@@ -22,6 +22,7 @@ use crate::core::scrapes::Scrapes;
 use crate::core::storage::Storage;
 use crate::core::streams::Streams;
 use crate::core::subscriptions::Subscriptions;
+use crate::core::tally::{Tally, TallyLimits};
 use crate::core::throttle::Throttle;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
 use crate::core::turns::Turns;
@@ -61,7 +62,7 @@ pub struct Shared {
     /// One a core.
     pub mailboxes: Vec<Mailbox<Message>>,
     /// Connections of all cores.
-    pub connection_count: Arc<AtomicUsize>,
+    pub tally: Arc<Tally>,
     /// Cores that still have connections to end.
     pub active_cores: AtomicUsize,
     /// Subscriptions of all connections.
@@ -74,10 +75,10 @@ pub struct Shared {
 
 impl Shared {
     /// For so many cores.
-    pub fn new(core_count: usize) -> Shared {
+    pub fn new(core_count: usize, limits: TallyLimits) -> Shared {
         Shared {
             mailboxes: (0..core_count).map(|_| Mailbox::default()).collect(),
-            connection_count: Arc::default(),
+            tally: Arc::new(Tally::new(limits)),
             active_cores: AtomicUsize::new(core_count),
             subscription_count: AtomicUsize::new(0),
             held_bytes: (0..core_count).map(|_| Published::default()).collect(),
@@ -178,6 +179,12 @@ pub struct Core {
     pub counters: Counters,
     /// Keeps the lines about refused connections few.
     pub refusal_lines: Throttle,
+    /// The same about deleted collections.
+    pub deletion_lines: Throttle,
+    /// The same about slow requests.
+    pub slow_lines: Throttle,
+    /// The same about large replies.
+    pub large_reply_lines: Throttle,
     /// When it was told to end.
     pub stopping_since: Cell<Option<Instant>>,
     to_kick: Vec<Cell<bool>>,
@@ -201,8 +208,8 @@ impl Core {
             shard: RefCell::new(shard),
             storage: Storage::new(core_count, handover),
             readiness: start.readiness,
-            peers: Peers::new(index, shared.connection_count.clone()),
             held: Held::default(),
+            peers: Peers::new(index, shared.tally.clone()),
             handshakes: Cell::new(0),
             keys: RefCell::new(keys),
             key_changes: RefCell::default(),
@@ -220,6 +227,9 @@ impl Core {
             scrapes: Scrapes::default(),
             counters: Counters::default(),
             refusal_lines: Throttle::default(),
+            deletion_lines: Throttle::default(),
+            slow_lines: Throttle::default(),
+            large_reply_lines: Throttle::default(),
             stopping_since: Cell::new(None),
             to_kick: vec![Cell::new(false); core_count],
             to_wake: RefCell::default(),

@@ -5,12 +5,14 @@ use crate::core::ticket::CoreIndex;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The storage of one core's shard, and what it has heard of the others'.
 pub struct Storage {
     /// Hands changes to the writer.
     pub handover: RefCell<Option<Handover>>,
+    /// Since when its own changes can't be stored, if they can't.
+    pub failing_since: Cell<Option<Instant>>,
     /// At the end of the server: an attempt to store what is left was in vain.
     pub last_flush_failed: Cell<bool>,
     /// Wakes the task that looks again soon while this shard is behind.
@@ -29,6 +31,7 @@ impl Storage {
             acknowledges_later: handover.as_ref().is_some_and(Handover::holds_replies),
             flush_interval: handover.as_ref().map(Handover::flush_interval),
             handover: RefCell::new(handover),
+            failing_since: Cell::new(None),
             last_flush_failed: Cell::new(false),
             pacer: RefCell::default(),
             states: RefCell::new(vec![StorageState::default(); core_count]),

@@ -9,7 +9,7 @@
 
 use crate::core::listing::Listing;
 use crate::core::message::Message;
-use crate::core::ticket::{CoreIndex, StreamId, Ticket};
+use crate::core::ticket::{Asked, CoreIndex, StreamId, Ticket};
 use fluxion_engine::{Cursor, PIECE_BYTES, Progress};
 use hashbrown::HashMap;
 
@@ -37,6 +37,8 @@ struct Stream {
     /// Closes the reply behind its last byte.
     suffix: &'static [u8],
     first_sent: bool,
+    /// Bytes of the pieces so far.
+    bytes: usize,
 }
 
 /// The streams of one core.
@@ -44,19 +46,20 @@ pub struct Streams {
     core: CoreIndex,
     next_id: u64,
     open: HashMap<StreamId, Stream>,
+    completed: Option<(Asked, usize)>,
 }
 
 impl Streams {
     /// None yet.
     pub fn new(core: CoreIndex) -> Streams {
-        Streams { core, next_id: 0, open: HashMap::new() }
+        Streams { core, next_id: 0, open: HashMap::new(), completed: None }
     }
 
     /// Begins a stream whose first bytes are in `piece`; the core is to `advance` it next.
     pub fn open(&mut self, rest: Rest, piece: Vec<u8>, ticket: Ticket, suffix: &'static [u8]) -> StreamId {
         let id = StreamId(self.next_id);
         self.next_id += 1;
-        self.open.insert(id, Stream { rest, piece, ticket, suffix, first_sent: false });
+        self.open.insert(id, Stream { rest, piece, ticket, suffix, first_sent: false, bytes: 0 });
         id
     }
 
@@ -72,6 +75,8 @@ impl Streams {
             return Some((self.core, Message::Continue(id)));
         }
         let payload = std::mem::take(&mut stream.piece);
+        stream.bytes += payload.len();
+        self.completed = last.then_some((stream.ticket.asked, stream.bytes));
         let (ticket, first) = (stream.ticket, !stream.first_sent);
         stream.first_sent = true;
         if last {
@@ -83,6 +88,11 @@ impl Streams {
             Message::Piece { peer: ticket.peer, stream: id, payload, last }
         };
         Some((ticket.peer.core, message))
+    }
+
+    /// The request whose stream was completed by the last step, if it was, and how long the reply is.
+    pub fn take_completed(&mut self) -> Option<(Asked, usize)> {
+        self.completed.take()
     }
 
     /// Forgets a stream.

@@ -1,7 +1,9 @@
 //! Names that travel between cores: of cores, connections and streams, and the ticket by which a reply finds its way home.
 
+use crate::limits::SHORT_NAME_BYTES;
 use crate::requests::kind::Kind;
-use std::time::Instant;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 /// The index of a core, which is also its shard's.
 pub type CoreIndex = usize;
@@ -42,12 +44,50 @@ pub struct Asked {
     pub is_later: bool,
     /// When.
     pub at: Instant,
+    /// The length of its message.
+    pub bytes: usize,
+    /// The time until the core that carries it out took it up.
+    pub waited: Duration,
+    /// The collection that it is about, if it is about one.
+    pub collection: ShortName,
+}
+
+/// A name for the log, without memory of its own: what is too long is cut. Shown quoted, with control characters escaped.
+#[derive(Clone, Copy)]
+pub struct ShortName {
+    bytes: [u8; SHORT_NAME_BYTES],
+    len: u8,
+    is_cut: bool,
+}
+
+impl ShortName {
+    /// The name, as far as there is room for it.
+    pub fn new(name: &str) -> ShortName {
+        let len = name.floor_char_boundary(SHORT_NAME_BYTES);
+        let mut bytes = [0; SHORT_NAME_BYTES];
+        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        ShortName { bytes, len: len as u8, is_cut: len < name.len() }
+    }
+}
+
+impl Default for ShortName {
+    fn default() -> ShortName {
+        ShortName { bytes: [0; SHORT_NAME_BYTES], len: 0, is_cut: false }
+    }
+}
+
+impl fmt::Debug for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(&self.bytes[..usize::from(self.len)]);
+        write!(f, "{text:?}{}", if self.is_cut { "…" } else { "" })
+    }
 }
 
 impl Asked {
     /// One that is carried out now.
-    pub fn new(kind: Kind, at: Instant) -> Asked {
-        Asked { kind, is_later: false, at }
+    pub fn new(kind: Kind, at: Instant, bytes: usize) -> Asked {
+        let (waited, collection) = (Duration::ZERO, ShortName::default());
+        Asked { kind, is_later: false, at, bytes, waited, collection }
     }
 }
 
@@ -62,4 +102,17 @@ pub struct Ticket {
     pub reservation: Reservation,
     /// The request.
     pub asked: Asked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_the_log_is_quoted_and_short() {
+        assert_eq!(format!("{:?}", ShortName::new("a\n\"b")), r#""a\n\"b""#);
+        let long = "\u{fc}".repeat(SHORT_NAME_BYTES);
+        let shown = format!("{:?}", ShortName::new(&long));
+        assert!(shown.ends_with("\"…") && shown.len() < SHORT_NAME_BYTES + 8, "{shown}");
+    }
 }

@@ -110,16 +110,18 @@ fn is_stuck(peer: &Peer, stalled: Duration, closing: Duration) -> bool {
 mod tests {
     use super::*;
     use crate::core::peers::{Identity, Peers};
+    use crate::core::tally::{Tally, TallyLimits};
     use crate::requests::scope::Scope;
     use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     #[test]
     fn who_takes_what_it_is_owed_is_not_cut_off() {
-        let peers = Peers::new(0, Arc::default());
+        let tally = Tally::new(TallyLimits { all: 1, per_key: None, per_address: None });
+        let peers = Peers::new(0, Arc::new(tally));
         let ip = Ipv4Addr::LOCALHOST.into();
         let identity = Identity { ip, name: None, key: None, scope: Scope::Read, since: Instant::now() };
-        let shared = peers.add(identity, Vec::new(), 1).unwrap();
+        let shared = peers.add(identity, Vec::new()).unwrap();
         let peer = &mut *shared.borrow_mut();
         let long = CLOSE_STALL_TIMEOUT * 10;
         peer.outbox.send(vec![b'x'; 1000]);

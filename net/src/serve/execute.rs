@@ -73,7 +73,8 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
 
 /// Carries out a request of a connection of another core, or a part of one. Without an id the answer is a part: of an
 /// acknowledgement nothing, or what is wrong.
-pub fn for_ticket(core: &Core, ticket: Ticket, id: Option<Box<str>>, packet: Packet) {
+pub fn for_ticket(core: &Core, mut ticket: Ticket, id: Option<Box<str>>, packet: Packet) {
+    ticket.asked.waited = core.durations.clock().saturating_duration_since(ticket.asked.at);
     let request = packet.request();
     let (changes, deletes) = (request.changes(), request.deletes());
     let mut out = Vec::new();

@@ -6,7 +6,7 @@
 
 use crate::core::counters::Refusal;
 use crate::core::key_changes::Pending;
-use crate::core::keys::KeyChange;
+use crate::core::keys::{Key, KeyChange, KeyId};
 use crate::core::listing::{Item, Listing};
 use crate::core::message::Message;
 use crate::core::peers::SharedPeer;
@@ -59,7 +59,8 @@ fn begin(core: &Core, ticket: Ticket, id: &str, action: &KeyAction, change: KeyC
         }
         (KeyAction::List, KeyChange::Removed(_)) => return,
     };
-    info!(change = stored_name(&change), "API keys changed");
+    let (KeyChange::Set(Key { id: KeyId(key), .. }) | KeyChange::Removed(KeyId(key))) = &change;
+    info!(key, change = stored_name(&change), "API keys changed");
     storage::store_key_change(core, number, stored);
 }
 
@@ -137,7 +138,7 @@ fn list(core: &Core, ticket: Ticket, id: &str) {
     let mut head = Vec::new();
     reply::put_id(&mut head, id);
     head.extend_from_slice(b",\"status\":\"ok\",\"keys\":[");
-    let item = |key: &crate::core::keys::Key| Item::Key { secret: key.secret.clone(), scope: key.scope };
+    let item = |key: &Key| Item::Key { secret: key.secret.clone(), scope: key.scope };
     let items = core.keys.borrow().iter().map(item).collect();
     let rest = Rest::List(Listing::new(items));
     let stream = core.streams.borrow_mut().open(rest, head, ticket, b"]}");

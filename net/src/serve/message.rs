@@ -14,7 +14,7 @@ use crate::requests::long::{LongRecords, read_long, read_long_object};
 use crate::requests::read::read_key_action;
 use crate::requests::subscription::{read_name, read_terms};
 use crate::requests::wrong::Wrong;
-use crate::serve::{replies, route, subscriptions, tell};
+use crate::serve::{lines, replies, route, subscriptions, tell};
 use crate::wire::reply;
 use fluxion_engine::{Request, ShardId, shard_of};
 
@@ -35,10 +35,12 @@ pub struct LongMessage {
 pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Option<LongMessage> {
     let began = turn.looked_at();
     core.durations.begin(began);
-    peer.asked = Asked::new(Kind::Unknown, began);
+    peer.asked = Asked::new(Kind::Unknown, began, message.len());
     let long = carry_out(core, peer, message, turn);
     if long.is_none() && !peer.asked.is_later {
         core.durations.done(peer.asked.kind);
+        // Of what may take long the end has been looked at.
+        lines::slow(core, peer, &peer.asked, turn.looked_at().saturating_duration_since(began), None);
     }
     long
 }
@@ -50,6 +52,7 @@ fn carry_out(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> O
         return None;
     };
     core.counters.request(envelope.kind);
+    peer.traffic.requests += 1;
     peer.asked.kind = envelope.kind;
     if peer.identity.key.is_none() {
         authenticate(core, peer, &envelope);
@@ -110,7 +113,9 @@ pub fn take_long(core: &Core, peer: &mut Peer, long: LongMessage, read: Result<r
         Err(misread) => answer_misread(core, peer, &long.id, Err(misread)),
     }
     if !peer.asked.is_later {
-        core.durations.add(long.kind, peer.asked.at.elapsed());
+        let took = peer.asked.at.elapsed();
+        core.durations.add(long.kind, took);
+        lines::slow(core, peer, &peer.asked, took, None);
     }
 }
 
@@ -205,6 +210,10 @@ fn authenticate(core: &Core, peer: &mut Peer, envelope: &Envelope<'_>) {
     let keys = core.keys.borrow();
     match keys.find(secret) {
         Some(key) if envelope.kind == Kind::Auth => {
+            if core.shared.tally.enter_key(key.id).is_err() {
+                core.counters.refusal(Refusal::KeyConnections);
+                return peer.outbox.close_after_replies(1008, "too many connections with this API key");
+            }
             peer.identity.key = Some(key.id);
             peer.identity.scope = key.scope;
             peer.outbox.send(reply::done(&envelope.id));

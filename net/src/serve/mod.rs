@@ -6,6 +6,7 @@ pub mod execute;
 pub mod exposition;
 pub mod flush;
 pub mod keys;
+pub mod lines;
 pub mod memory;
 pub mod message;
 pub mod metrics;

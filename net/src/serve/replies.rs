@@ -6,7 +6,7 @@ use crate::core::outbox::Source;
 use crate::core::peers::{Peer, SharedPeer};
 use crate::core::state::Core;
 use crate::core::ticket::{PeerAddress, Reservation, StreamAddress, StreamId, Ticket};
-use crate::serve::pushes;
+use crate::serve::{lines, pushes};
 use crate::wire::reply;
 
 /// Counts a request of a connection that is answered later.
@@ -49,7 +49,12 @@ pub fn take(core: &Core, ticket: Ticket, payload: Vec<u8>, rest: Option<StreamAd
             gathering.answer()
         }
     };
-    core.durations.answered(&ticket.asked);
+    let took = core.durations.answered(&ticket.asked);
+    let reply_bytes = match &answer {
+        Answer::Whole(payload) => Some(payload.len()),
+        Answer::Pieces(..) => None,
+    };
+    lines::slow(core, peer, &ticket.asked, took, reply_bytes);
     match answer {
         Answer::Whole(payload) => peer.outbox.send(payload),
         Answer::Pieces(sources, suffix) => {

@@ -7,9 +7,9 @@ use crate::core::message::Message;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
 use crate::core::storage::refused;
-use crate::core::ticket::CoreIndex;
+use crate::core::ticket::{CoreIndex, ShortName};
 use crate::limits::SMALL_REPLY_BYTES;
-use crate::serve::{execute, replies};
+use crate::serve::{execute, lines, replies};
 use crate::wire::reply;
 use fluxion_engine::{PIECE_BYTES, Packet, Request, ShardId, shard_of};
 
@@ -25,6 +25,10 @@ enum Route<'a> {
 pub fn send(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
     if request.changes() && !may_change(core, peer, id) {
         return;
+    }
+    peer.asked.collection = request.collection().map_or_else(ShortName::default, |name| ShortName::new(name));
+    if matches!(request, Request::DeleteCollection { .. }) {
+        lines::collection_deleted(core, peer);
     }
     match find(core.core_count(), request) {
         Route::One(index) if index == core.index => execute::for_own(core, peer, id, request),
@@ -56,9 +60,8 @@ pub fn send_packets(core: &Core, peer: &mut Peer, id: &str, packets: Packets) {
     if !may_change(core, peer, id) {
         return;
     }
-    if packets.is_empty() {
-        return peer.outbox.send(reply::done(id));
-    }
+    let Some((_, first)) = packets.first() else { return peer.outbox.send(reply::done(id)) };
+    peer.asked.collection = first.collection().map_or_else(ShortName::default, ShortName::new);
     let number = core.gatherings.borrow_mut().open(id, Shape::Acknowledgement, packets.len());
     peer.subscriptions.begin_gathered(number);
     for (index, packet) in packets {

@@ -97,7 +97,12 @@ pub fn committed(core: &Core) {
     subscriptions::release(core);
     let state = core.storage.state(core.index);
     if state.failing.is_some() {
-        info!(shard = core.index, "storing works again");
+        let failed_ms = core
+            .storage
+            .failing_since
+            .take()
+            .map(|since| now.saturating_duration_since(since).as_millis() as u64);
+        info!(shard = core.index, failed_ms, "storing works again");
         announce(core, StorageState { failing: None, ..state });
     }
 }
@@ -107,6 +112,7 @@ pub fn commit_failed(core: &Core, why: Arc<str>) {
     core.counters.commit_failures.add(1);
     let state = core.storage.state(core.index);
     if state.failing.is_none() {
+        core.storage.failing_since.set(Some(Instant::now()));
         warn!(shard = core.index, why = &*why, "changes can't be stored; writes are refused until they are");
     }
     let held = core.storage.handover.borrow_mut().as_mut().map(|handover| handover.failed());

@@ -5,6 +5,7 @@
 use crate::connection;
 use crate::core::message::Message;
 use crate::core::state::Core;
+use crate::core::throttle::Throttle;
 use crate::core::turns::{self, Turn};
 use crate::limits::{ACCEPT_PAUSE, TURN};
 use crate::serve::flush::flush;
@@ -47,11 +48,14 @@ pub async fn run(core: Rc<Core>, listener: Listener, pages: Option<Listener>) {
 /// Takes connections until it is cancelled.
 async fn accept(core: Rc<Core>, listener: Listener, door: Door) {
     let mut turn = Turn::begin(TURN);
+    let lines = Throttle::default();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn!(core = core.index, %error, "accept failed");
+                if let Some(others) = lines.pass(Instant::now()) {
+                    warn!(core = core.index, %error, others, "accept failed, and `others` times before");
+                }
                 Timer::new(ACCEPT_PAUSE).await;
                 continue;
             }

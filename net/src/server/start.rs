@@ -5,6 +5,7 @@ use crate::core::handover::StorageOptions;
 use crate::core::message::Message;
 use crate::core::readiness::Readiness;
 use crate::core::state::{Core, Shared, Start};
+use crate::core::tally::TallyLimits;
 use crate::core::ticket::CoreIndex;
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, START_PATIENCE, START_PAUSE};
 use crate::options::ServerOptions;
@@ -113,7 +114,12 @@ impl Server {
     pub fn load(options: ServerOptions, loaders: Vec<Loader>) -> Result<LoadedServer, ServerError> {
         let core_count = options.cpus.len();
         assert!(loaders.is_empty() || loaders.len() == core_count);
-        let shared = Arc::new(Shared::new(core_count));
+        let limits = TallyLimits {
+            all: options.connections_max,
+            per_key: options.connections_per_key_max,
+            per_address: options.connections_per_address_max,
+        };
+        let shared = Arc::new(Shared::new(core_count, limits));
         let address = options.address;
         let options = Arc::new(options);
         let loaders = loaders.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
