@@ -12,6 +12,9 @@ use crate::vectors::prefetch;
 /// What the CPU fetches at once.
 const LINE_BYTES: usize = 64;
 
+/// The part by which the memory of a chunk's text may be larger than that, once nothing more is appended.
+const SPARE_PART: usize = 128;
+
 /// Records in ascending order of time.
 #[derive(Clone, Default)]
 pub(crate) struct Chunk {
@@ -143,14 +146,20 @@ impl Chunk {
         self.text.push_str(&later.text);
     }
 
+    /// Makes room for about so much text. What is not written to is not taken from the system.
+    pub(crate) fn reserve_text(&mut self, bytes: usize) {
+        let wanted = (bytes + bytes / SPARE_PART).min(CHUNK_TEXT_BYTES);
+        self.text.reserve_exact(wanted.saturating_sub(self.text.len()));
+    }
+
     /// Gives back spare memory, when no more is expected to be appended.
     pub(crate) fn seal(&mut self) {
         // Copied, not shrunk: an allocator may leave a block that shrinks by less than half as large as it was.
-        if self.timestamps.capacity() > self.timestamps.len() {
+        if self.timestamps.capacity() > self.len() {
             self.timestamps = self.timestamps.as_slice().to_vec();
             self.ends = self.ends.as_slice().to_vec();
         }
-        if self.text.capacity() > self.text.len() {
+        if self.text.capacity() - self.text.len() > self.text.len() / SPARE_PART {
             self.text = self.text.as_str().to_owned();
         }
     }

@@ -82,7 +82,12 @@ impl Document {
                 if let Some(full) = Rc::get_mut(last) {
                     full.seal();
                 }
+                let text_bytes = last.text_bytes();
                 self.add_chunk(self.chunks.len(), ts, data);
+                // It will be about as full as that, and growing step by step would copy it at each.
+                if let Some(new) = self.chunks.last_mut().and_then(Rc::get_mut) {
+                    new.reserve_text(text_bytes);
+                }
             }
             Some(_) => return self.put_inside(ts, data),
             None => self.add_chunk(0, ts, data),
