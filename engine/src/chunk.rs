@@ -63,6 +63,14 @@ impl Chunk {
         prefetch(text_end.wrapping_sub(LINE_BYTES));
     }
 
+    /// Has the CPU fetch the text of a record, which is to be written soon.
+    #[inline]
+    pub(crate) fn prefetch_text(&self, index: usize) {
+        if let Some(end) = self.ends.get(index) {
+            prefetch(self.text.as_ptr().wrapping_add(*end as usize));
+        }
+    }
+
     /// The number of records before this time.
     pub(crate) fn count_before(&self, ts: i64) -> usize {
         self.timestamps.partition_point(|&known| known < ts)

@@ -90,7 +90,7 @@ pub(crate) const SEGMENT_CHANGES: usize = 8192;
 /// few that what was fetched is still there.
 pub(crate) const INSERT_AHEAD: usize = 16;
 
-/// Documents that a read has fetched from memory before it comes to them.
+/// Documents, or records, that a read has fetched from memory before it comes to them.
 pub(crate) const READ_AHEAD: usize = 8;
 
 /// Work of making one push, in bytes of text examined and things looked at, beside the piece that it may write.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::step::{Progress, Step};
 use super::time_text::TimeText;
 use crate::chunk::Chunk;
+use crate::limits::READ_AHEAD;
 use crate::pattern::{Filter, FilterSearch};
 
 /// The most that is written around a record's text.
@@ -160,8 +161,13 @@ impl HistoryScan {
         step: &mut Step<'_>,
     ) -> usize {
         let mut between = TimeText::new(b"\"},{\"ts\":", b",\"data\":\"");
+        let is_long = self.remaining > READ_AHEAD as u64;
         let mut written = 0;
         for index in records {
+            if is_long {
+                let soon = if self.reverse { index.wrapping_sub(READ_AHEAD) } else { index + READ_AHEAD };
+                chunk.prefetch_text(soon);
+            }
             let data = chunk.bytes(index);
             if !step.fits(data.len() + RECORD_BYTES_MAX) {
                 break;
