@@ -4,6 +4,7 @@
 use crate::core::counters::Refusal;
 use crate::core::state::Core;
 use crate::limits::{HELD_BYTES_RELIEF, HELD_BYTES_STEP, SHED_BYTES_MIN};
+use fluxion_engine::PIECE_BYTES;
 use tracing::warn;
 
 /// Publishes this core's sum when it has changed by much, and sees to it that the sum of all is not too large.
@@ -42,6 +43,10 @@ fn shed(core: &Core, excess: usize) {
         let held = peer.held_bytes();
         if freed >= excess || held < SHED_BYTES_MIN {
             break;
+        }
+        // One request on another core counts as a piece of its reply, however short that is.
+        if peer.outbox.in_flight() == 1 && held < PIECE_BYTES + SHED_BYTES_MIN {
+            continue;
         }
         freed += held;
         warn!(ip = %peer.identity.ip, held, "closed: connections hold more memory than they may");
