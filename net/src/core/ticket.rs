@@ -61,12 +61,11 @@ pub struct ShortName {
 }
 
 impl ShortName {
-    /// The name, as far as there is room for it.
-    pub fn new(name: &str) -> ShortName {
+    /// Becomes this name, as far as there is room for it.
+    pub fn set(&mut self, name: &str) {
         let len = name.floor_char_boundary(SHORT_NAME_BYTES);
-        let mut bytes = [0; SHORT_NAME_BYTES];
-        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
-        ShortName { bytes, len: len as u8, is_cut: len < name.len() }
+        self.bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        (self.len, self.is_cut) = (len as u8, len < name.len());
     }
 }
 
@@ -89,6 +88,17 @@ impl Asked {
         let (waited, collection) = (Duration::ZERO, ShortName::default());
         Asked { kind, is_later: false, at, bytes, waited, collection }
     }
+
+    /// Becomes another, whose kind and collection are not known yet.
+    pub fn begin(&mut self, at: Instant, bytes: usize) {
+        (self.kind, self.is_later, self.at, self.bytes) = (Kind::Unknown, false, at, bytes);
+        self.collection.set("");
+    }
+
+    /// Notes the collection that the request is about.
+    pub fn name(&mut self, collection: Option<&str>) {
+        self.collection.set(collection.unwrap_or_default());
+    }
 }
 
 /// Comes back with a reply, so that its home core knows what it was for.
@@ -110,9 +120,11 @@ mod tests {
 
     #[test]
     fn a_name_in_the_log_is_quoted_and_short() {
-        assert_eq!(format!("{:?}", ShortName::new("a\n\"b")), r#""a\n\"b""#);
-        let long = "\u{fc}".repeat(SHORT_NAME_BYTES);
-        let shown = format!("{:?}", ShortName::new(&long));
+        let mut name = ShortName::default();
+        name.set("a\n\"b");
+        assert_eq!(format!("{name:?}"), r#""a\n\"b""#);
+        name.set(&"\u{fc}".repeat(SHORT_NAME_BYTES));
+        let shown = format!("{name:?}");
         assert!(shown.ends_with("\"…") && shown.len() < SHORT_NAME_BYTES + 8, "{shown}");
     }
 }

@@ -34,6 +34,7 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
     let kind = peer.asked.kind;
     if request.changes() && core.storage.acknowledges_later() {
         let bytes = SMALL_REPLY_BYTES + 2 * id.len();
+        peer.asked.name(request.collection().copied());
         let ticket = replies::begin(peer, None, bytes, request.may_take_steps());
         let mut out = Vec::new();
         let executed =
@@ -47,6 +48,7 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
         return match executed {
             Executed::Whole | Executed::Failed => peer.outbox.send(out),
             Executed::Long(_) | Executed::Unfinished(_) => {
+                peer.asked.name(request.collection().copied());
                 let ticket = replies::begin(peer, None, PIECE_BYTES, request.may_take_steps());
                 settle(core, ticket, Some(id.into()), executed, out, request.changes(), request.deletes());
             }
@@ -58,6 +60,7 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
         Executed::Long(cursor) => {
             let piece = draft.bytes.split_off(draft.payload_start());
             peer.outbox.drop_draft(draft);
+            peer.asked.name(request.collection().copied());
             let ticket = replies::begin(peer, None, PIECE_BYTES, false);
             let stream =
                 core.streams.borrow_mut().open(Rest::Data(Box::new(cursor)), piece, ticket, REPLY_END);
@@ -65,6 +68,7 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
         }
         Executed::Unfinished(work) => {
             peer.outbox.drop_draft(draft);
+            peer.asked.name(request.collection().copied());
             let ticket = replies::begin(peer, None, request.bytes() + SMALL_REPLY_BYTES, true);
             steps::begin(core, UnfinishedChange { work, ticket, id: Some(id.into()), deletes });
         }

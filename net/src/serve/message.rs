@@ -4,7 +4,6 @@ use crate::core::counters::Refusal;
 use crate::core::message::{Message, Question};
 use crate::core::peers::Peer;
 use crate::core::state::Core;
-use crate::core::ticket::Asked;
 use crate::core::turns::Turn;
 use crate::limits::{LONG_DATA_BYTES, SMALL_REPLY_BYTES};
 use crate::requests::decode::Misread;
@@ -35,7 +34,7 @@ pub struct LongMessage {
 pub fn take(core: &Core, peer: &mut Peer, message: &[u8], turn: &mut Turn) -> Option<LongMessage> {
     let began = turn.looked_at();
     core.durations.begin(began);
-    peer.asked = Asked::new(Kind::Unknown, began, message.len());
+    peer.asked.begin(began, message.len());
     let long = carry_out(core, peer, message, turn);
     if long.is_none() && !peer.asked.is_later {
         core.durations.done(peer.asked.kind);

@@ -7,7 +7,7 @@ use crate::core::message::Message;
 use crate::core::peers::Peer;
 use crate::core::state::Core;
 use crate::core::storage::refused;
-use crate::core::ticket::{CoreIndex, ShortName};
+use crate::core::ticket::CoreIndex;
 use crate::limits::SMALL_REPLY_BYTES;
 use crate::serve::{execute, lines, replies};
 use crate::wire::reply;
@@ -26,11 +26,17 @@ pub fn send(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
     if request.changes() && !may_change(core, peer, id) {
         return;
     }
-    peer.asked.collection = request.collection().map_or_else(ShortName::default, |name| ShortName::new(name));
+    let route = find(core.core_count(), request);
+    // What is carried out at once, and can't take long, is told in no line.
+    let is_short =
+        matches!(route, Route::One(index) if index == core.index) && !peer.asked.kind.facts().cost_varies;
+    if !is_short {
+        peer.asked.name(request.collection().copied());
+    }
     if matches!(request, Request::DeleteCollection { .. }) {
         lines::collection_deleted(core, peer);
     }
-    match find(core.core_count(), request) {
+    match route {
         Route::One(index) if index == core.index => execute::for_own(core, peer, id, request),
         Route::One(index) => {
             let ticket = replies::begin(peer, None, cost(request) + 2 * id.len(), request.may_take_steps());
@@ -61,7 +67,7 @@ pub fn send_packets(core: &Core, peer: &mut Peer, id: &str, packets: Packets) {
         return;
     }
     let Some((_, first)) = packets.first() else { return peer.outbox.send(reply::done(id)) };
-    peer.asked.collection = first.collection().map_or_else(ShortName::default, ShortName::new);
+    peer.asked.name(first.collection());
     let number = core.gatherings.borrow_mut().open(id, Shape::Acknowledgement, packets.len());
     peer.subscriptions.begin_gathered(number);
     for (index, packet) in packets {
