@@ -15,7 +15,11 @@ const PAYLOAD: &str = "stored-secret";
 
 fn spawn(arguments: &[&str]) -> (Child, u16) {
     let mut command = command();
-    command.env("FLUXIONDB_SECRET_KEY", KEY).args(["--port", "0", "--cores", "2"]).args(arguments);
+    command
+        .env("FLUXIONDB_SECRET_KEY", KEY)
+        .env("FLUXIONDB_CORES", "2")
+        .args(["--port", "0"])
+        .args(arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -117,6 +121,23 @@ fn lines_of_text_hold_no_secret_either() {
     for words in ["connection opened", "collection deleted", "slow request", "API keys changed"] {
         assert!(log.contains(words), "{words}: {log}");
     }
+}
+
+/// What was sent past the task of a connection was left out.
+#[test]
+fn all_that_a_connection_was_sent_is_told() {
+    let (child, port) = spawn(&["--log", "debug", "--log-format", "json", "--cores", "1"]);
+    let mut client = client(port, "api-key=s3cret%2Bkey");
+    client.done("sval", &json!({"col": "c", "key": "k", "value": "x".repeat(1000)}));
+    for _ in 0..100 {
+        client.call("gval", &json!({"col": "c", "key": "k"}));
+    }
+    drop(client);
+    let log = log_of(child);
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let sent = lines.filter(|line| line["fields"]["message"] == "connection closed");
+    let sent: Vec<_> = sent.map(|line| line["fields"]["bytes_out"].as_u64().unwrap()).collect();
+    assert!(sent.len() == 1 && (100_000..120_000).contains(&sent[0]), "{sent:?}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The end of a round over the sockets: what connections have held back is sent.
 
 use crate::core::peers::SharedPeer;
-use crate::core::socket::Socket;
 use crate::core::state::Core;
 use crate::serve::flush::flush;
 use crate::serve::pushes;
@@ -12,20 +11,15 @@ pub fn release(core: &Core, is_over: bool) {
     if senders.is_empty() {
         return;
     }
-    for (peer, socket) in &senders {
-        send(core, peer, socket);
-    }
+    senders.iter().for_each(|peer| send(core, peer));
     flush(core);
 }
 
-fn send(core: &Core, peer: &SharedPeer, socket: &Socket) {
+fn send(core: &Core, peer: &SharedPeer) {
     let peer = &mut *peer.borrow_mut();
     // Its task may have sent it by itself in the meantime.
-    if peer.outbox.has_unsent()
-        && let Some(Ok(count)) = socket.send_once(peer.outbox.unsent())
-    {
-        core.counters.bytes_out.add(count as u64);
-        peer.outbox.advance(count);
+    if peer.outbox.has_unsent() {
+        core.counters.bytes_out.add(peer.send_at_once() as u64);
     }
     pushes::settle(core, peer);
     core.peers.settle(peer);

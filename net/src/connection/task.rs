@@ -192,7 +192,7 @@ impl Connection {
             return false;
         }
         drop(peer);
-        if self.core.held.add((self.peer.clone(), self.stream.clone()), bytes) {
+        if self.core.held.add(self.peer.clone(), bytes) {
             release(&self.core, false);
         }
         true

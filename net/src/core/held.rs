@@ -3,20 +3,15 @@
 //! the rest it is awake.
 
 use crate::core::peers::SharedPeer;
-use crate::core::socket::Socket;
 use crate::limits::{HELD_BACK_BYTES, HELD_BACK_MAX};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-
-/// A connection, and where its replies go.
-pub type Sender = (SharedPeer, Rc<Socket>);
 
 /// The connections of one core whose replies are held back.
 #[derive(Default)]
 pub struct Held {
     is_open: Cell<bool>,
     bytes: Cell<usize>,
-    senders: RefCell<Vec<Sender>>,
+    senders: RefCell<Vec<SharedPeer>>,
 }
 
 impl Held {
@@ -31,7 +26,7 @@ impl Held {
     }
 
     /// Holds back what a connection has to send; whether as much is held as may be, and must be sent now.
-    pub fn add(&self, sender: Sender, bytes: usize) -> bool {
+    pub fn add(&self, sender: SharedPeer, bytes: usize) -> bool {
         let mut senders = self.senders.borrow_mut();
         senders.push(sender);
         self.bytes.set(self.bytes.get() + bytes);
@@ -39,7 +34,7 @@ impl Held {
     }
 
     /// Those who are to send now; if the round is over, no reply may be held back until the next begins.
-    pub fn take(&self, is_over: bool) -> Vec<Sender> {
+    pub fn take(&self, is_over: bool) -> Vec<SharedPeer> {
         self.is_open.set(self.is_open.get() && !is_over);
         self.bytes.set(0);
         self.senders.take()

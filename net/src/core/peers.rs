@@ -134,6 +134,7 @@ impl Peer {
         let Some(socket) = self.socket.as_ref().filter(|_| is_open) else { return 0 };
         // A failure is the task's to meet.
         let Some(Ok(sent)) = socket.send_once(self.outbox.unsent()) else { return 0 };
+        self.traffic.bytes_out += sent as u64;
         self.outbox.advance(sent);
         sent
     }
