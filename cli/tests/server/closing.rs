@@ -32,6 +32,19 @@ fn every_pipelined_read_of_a_long_value_is_answered() {
     }
 }
 
+/// Replies that were held back to the end of the round were lost.
+#[test]
+fn who_sends_nothing_more_is_answered_still() {
+    const READS: usize = 20;
+    let server = Server::start(&["--cores", "1"]);
+    for _ in 0..50 {
+        let mut socket = RawSocket::open(server.port, KEY_QUERY);
+        socket.stream.write_all(&frame("gval", &json!({"col": "c", "key": "k"})).repeat(READS)).unwrap();
+        socket.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        texts(&mut socket, READS);
+    }
+}
+
 #[test]
 fn a_close_that_is_answered_ends_the_connection_at_once() {
     const END_MAX: Duration = Duration::from_millis(700);

@@ -157,7 +157,11 @@ impl Connection {
                 Progress::Drained => {}
             }
             match self.read(context, turn)? {
-                Poll::Ready(0) => return Poll::Ready(Ok(Turned::Over)),
+                Poll::Ready(0) => {
+                    // What was held back is not sent any more when the round is over.
+                    let _ = self.write(context)?;
+                    return Poll::Ready(Ok(Turned::Over));
+                }
                 Poll::Ready(_) => is_held = self.hold_back(),
                 Poll::Pending => return Poll::Pending,
             }
