@@ -48,6 +48,7 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# With another port inside the container, set FLUXIONDB_URL=ws://localhost:PORT as well.
+# With another port inside the container, or with --metrics-bind, which takes health along, set
+# FLUXIONDB_URL=ws://localhost:PORT as well.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["fluxiondb", "health", "--timeout", "4"]
 ENTRYPOINT ["fluxiondb"]
