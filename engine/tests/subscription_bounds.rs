@@ -114,6 +114,10 @@ fn who_drops_is_told_exactly_how_many_also_when_caught_up_before() {
     let got = times(&pushes);
     assert!(skipped > 0 && got.last() == Some(&1999));
     assert_eq!(skipped + got.len() as u64, 1999);
+    // It is counted for as long as the shard lives.
+    shard.unsubscribe(id, now_ms);
+    shard.expire_subscriptions(now_ms + 60_000);
+    assert!(!shard.has_subscriptions() && shard.skipped_changes() == skipped);
 }
 
 #[test]

@@ -288,8 +288,10 @@ impl Subscriptions {
             }
         }
         if self.is_idle() {
-            let epoch = self.epoch;
-            *self = Self { epoch, members: std::mem::take(&mut self.members), ..Self::default() };
+            // What says who is who, and what was counted, outlives them.
+            let (epoch, skipped_told) = (self.epoch, self.skipped_told);
+            let members = std::mem::take(&mut self.members);
+            *self = Self { epoch, skipped_told, members, ..Self::default() };
         }
     }
 
