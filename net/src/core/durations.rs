@@ -64,7 +64,7 @@ impl Durations {
         let len = self.slice_len.replace(0);
         if len > 0 {
             let placed = Placed::new(now.saturating_duration_since(self.slice_began.get()));
-            self.slice[..len].iter().for_each(|kind| self.by_kind[kind.get() as usize].add_placed(placed));
+            self.slice[..len].iter().for_each(|kind| self.by_kind[kind.get() as usize].add_placed(placed, 1));
         }
     }
 

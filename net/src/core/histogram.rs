@@ -63,14 +63,14 @@ impl Placed {
 impl Histogram {
     /// Counts a duration.
     pub fn add(&self, duration: Duration) {
-        self.add_placed(Placed::new(duration));
+        self.add_placed(Placed::new(duration), 1);
     }
 
-    /// Counts a duration, as one of several that are equal.
-    pub fn add_placed(&self, Placed { bucket, ns }: Placed) {
+    /// Counts so many durations that are equal.
+    pub fn add_placed(&self, Placed { bucket, ns }: Placed, times: u64) {
         let count = &self.counts[bucket];
-        count.set(count.get() + 1);
-        self.sum_ns.set(self.sum_ns.get().saturating_add(ns));
+        count.set(count.get() + times);
+        self.sum_ns.set(self.sum_ns.get().saturating_add(ns.saturating_mul(times)));
     }
 
     /// What it holds.
@@ -100,12 +100,13 @@ mod tests {
         for ns in [0, 10_000, 10_001, 10_000_000_000, 10_000_000_001] {
             histogram.add(Duration::from_nanos(ns));
         }
+        histogram.add_placed(Placed::new(Duration::from_nanos(20_000)), 3);
         let mut got = histogram.get();
-        assert_eq!((got.counts[0], got.counts[1]), (2, 1));
+        assert_eq!((got.counts[0], got.counts[1]), (2, 4));
         assert_eq!((got.counts[BUCKETS - 2], got.counts[BUCKETS - 1]), (1, 1));
-        assert_eq!(got.sum_ns, 20_000_020_002);
+        assert_eq!(got.sum_ns, 20_000_080_002);
         got.add(&got.clone());
-        assert_eq!((got.counts.iter().sum::<u64>(), got.sum_ns), (10, 40_000_040_004));
+        assert_eq!((got.counts.iter().sum::<u64>(), got.sum_ns), (16, 40_000_160_004));
     }
 
     #[test]

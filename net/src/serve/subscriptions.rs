@@ -166,7 +166,7 @@ fn send_all(core: &Core, since: Instant, made: Vec<Push>) {
     }
     let lag = Placed::new(since.elapsed());
     for push in made {
-        push.receivers.iter().for_each(|_| core.counters.push_lag.add_placed(lag));
+        core.counters.push_lag.add_placed(lag, push.receivers.len() as u64);
         send(core, push);
     }
 }
