@@ -31,11 +31,10 @@ const REPLY_END: &[u8] = b"}";
 
 /// Carries out a request of a connection of this core: a short reply is written where it is sent from.
 pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
-    let kind = peer.asked.kind;
+    let (kind, collection) = (peer.asked.kind, request.collection().copied());
     if request.changes() && core.storage.acknowledges_later() {
         let bytes = SMALL_REPLY_BYTES + 2 * id.len();
-        peer.asked.name(request.collection().copied());
-        let ticket = replies::begin(peer, None, bytes, request.may_take_steps());
+        let ticket = replies::begin(peer, collection, None, bytes, request.may_take_steps());
         let mut out = Vec::new();
         let executed =
             run(core, kind, Some(id), &mut out, request.deletes(), |shard, out| shard.execute(request, out));
@@ -48,8 +47,7 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
         return match executed {
             Executed::Whole | Executed::Failed => peer.outbox.send(out),
             Executed::Long(_) | Executed::Unfinished(_) => {
-                peer.asked.name(request.collection().copied());
-                let ticket = replies::begin(peer, None, PIECE_BYTES, request.may_take_steps());
+                let ticket = replies::begin(peer, collection, None, PIECE_BYTES, request.may_take_steps());
                 settle(core, ticket, Some(id.into()), executed, out, request.changes(), request.deletes());
             }
         };
@@ -60,16 +58,15 @@ pub fn for_own(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) 
         Executed::Long(cursor) => {
             let piece = draft.bytes.split_off(draft.payload_start());
             peer.outbox.drop_draft(draft);
-            peer.asked.name(request.collection().copied());
-            let ticket = replies::begin(peer, None, PIECE_BYTES, false);
+            let ticket = replies::begin(peer, collection, None, PIECE_BYTES, false);
             let stream =
                 core.streams.borrow_mut().open(Rest::Data(Box::new(cursor)), piece, ticket, REPLY_END);
             core.post(core.index, Message::Continue(stream));
         }
         Executed::Unfinished(work) => {
             peer.outbox.drop_draft(draft);
-            peer.asked.name(request.collection().copied());
-            let ticket = replies::begin(peer, None, request.bytes() + SMALL_REPLY_BYTES, true);
+            let bytes = request.bytes() + SMALL_REPLY_BYTES;
+            let ticket = replies::begin(peer, collection, None, bytes, true);
             steps::begin(core, UnfinishedChange { work, ticket, id: Some(id.into()), deletes });
         }
     }

@@ -159,7 +159,7 @@ fn manage_keys(core: &Core, peer: &mut Peer, message: &[u8], envelope: &Envelope
     } else {
         core.decoder.borrow_mut().key_action(message, envelope)?
     };
-    let ticket = replies::begin(peer, None, SMALL_REPLY_BYTES + message.len(), true);
+    let ticket = replies::begin(peer, None, None, SMALL_REPLY_BYTES + message.len(), true);
     core.post(0, Message::ManageKeys { ticket, id: envelope.id.as_ref().into(), action });
     Ok(())
 }

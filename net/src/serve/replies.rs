@@ -10,10 +10,17 @@ use crate::serve::{lines, pushes};
 use crate::wire::reply;
 
 /// Counts a request of a connection that is answered later.
-pub fn begin(peer: &mut Peer, gather: Option<u32>, bytes: usize, alone: bool) -> Ticket {
+pub fn begin(
+    peer: &mut Peer,
+    collection: Option<&str>,
+    gather: Option<u32>,
+    bytes: usize,
+    alone: bool,
+) -> Ticket {
     let reservation = Reservation { bytes, alone };
     peer.outbox.begin(reservation);
     peer.asked.is_later = true;
+    peer.asked.name(collection);
     Ticket { peer: peer.address, gather, reservation, asked: peer.asked }
 }
 

@@ -26,20 +26,19 @@ pub fn send(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
     if request.changes() && !may_change(core, peer, id) {
         return;
     }
-    let route = find(core.core_count(), request);
-    // What is carried out at once, and can't take long, is told in no line.
-    let is_short =
-        matches!(route, Route::One(index) if index == core.index) && !peer.asked.kind.facts().cost_varies;
-    if !is_short {
-        peer.asked.name(request.collection().copied());
+    let collection = request.collection().copied();
+    if peer.asked.kind.facts().cost_varies {
+        // It may be told in the log also when it is carried out at once.
+        peer.asked.name(collection);
     }
     if matches!(request, Request::DeleteCollection { .. }) {
         lines::collection_deleted(core, peer);
     }
-    match route {
+    match find(core.core_count(), request) {
         Route::One(index) if index == core.index => execute::for_own(core, peer, id, request),
         Route::One(index) => {
-            let ticket = replies::begin(peer, None, cost(request) + 2 * id.len(), request.may_take_steps());
+            let bytes = cost(request) + 2 * id.len();
+            let ticket = replies::begin(peer, collection, None, bytes, request.may_take_steps());
             let packet = Packet::new(request);
             core.post(index, Message::Execute { ticket, id: Some(id.into()), packet });
         }
@@ -49,7 +48,9 @@ pub fn send(core: &Core, peer: &mut Peer, id: &str, request: &Request<&str>) {
                 peer.subscriptions.begin_gathered(number);
             }
             for (index, part) in parts {
-                let ticket = replies::begin(peer, Some(number), cost(&part), part.may_take_steps());
+                let collection = part.collection().copied();
+                let alone = part.may_take_steps();
+                let ticket = replies::begin(peer, collection, Some(number), cost(&part), alone);
                 if index == core.index {
                     // Not by mail: what comes next may be executed here at once, and must not overtake it.
                     execute::for_ticket(core, ticket, None, Packet::new(&part));
@@ -66,12 +67,14 @@ pub fn send_packets(core: &Core, peer: &mut Peer, id: &str, packets: Packets) {
     if !may_change(core, peer, id) {
         return;
     }
-    let Some((_, first)) = packets.first() else { return peer.outbox.send(reply::done(id)) };
-    peer.asked.name(first.collection());
+    if packets.is_empty() {
+        return peer.outbox.send(reply::done(id));
+    }
     let number = core.gatherings.borrow_mut().open(id, Shape::Acknowledgement, packets.len());
     peer.subscriptions.begin_gathered(number);
     for (index, packet) in packets {
-        let ticket = replies::begin(peer, Some(number), packet.bytes() + SMALL_REPLY_BYTES, true);
+        let bytes = packet.bytes() + SMALL_REPLY_BYTES;
+        let ticket = replies::begin(peer, packet.collection(), Some(number), bytes, true);
         if index == core.index {
             execute::for_ticket(core, ticket, None, packet);
         } else {

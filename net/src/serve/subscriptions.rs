@@ -39,7 +39,8 @@ pub fn subscribe(core: &Core, peer: &mut Peer, id: &str, terms: Terms<Box<str>>)
     }
     let ShardId(owner) = shard_of(&terms.collection, core.core_count());
     let key = peer.subscriptions.add(id, owner);
-    let ticket = replies::begin(peer, None, SMALL_REPLY_BYTES + 2 * id.len() + bytes(&terms), false);
+    let cost = SMALL_REPLY_BYTES + 2 * id.len() + bytes(&terms);
+    let ticket = replies::begin(peer, Some(&terms.collection), None, cost, false);
     if owner == core.index {
         // Not by mail: what comes next may be executed here at once, and must not overtake it.
         begin(core, ticket, id, key, &terms);

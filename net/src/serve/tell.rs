@@ -25,7 +25,7 @@ pub fn ask_all(core: &Core, peer: &mut Peer, id: &str, question: Question) {
     };
     let number = core.gatherings.borrow_mut().open(id, shape, core_count);
     for index in 0..core_count {
-        let ticket = replies::begin(peer, Some(number), PIECE_BYTES, true);
+        let ticket = replies::begin(peer, None, Some(number), PIECE_BYTES, true);
         core.post(index, Message::Tell(ticket, question));
     }
 }
