@@ -23,6 +23,7 @@ mod pattern;
 mod placement;
 mod request;
 mod scan;
+pub mod sealed;
 mod shard;
 mod subscriptions;
 mod sync;

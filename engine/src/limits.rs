@@ -168,3 +168,36 @@ pub(crate) const SLOW_CHECK_MS: u64 = 20;
 
 /// The memory of the patterns of a shard's subscriptions, as large as they can get: those of some thousand different ones.
 pub(crate) const SUBSCRIPTION_PATTERNS_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// Records in a sealed chunk: an opened one is decoded as a whole, and its block directory is read as a whole.
+pub const SEALED_RECORDS_MAX: usize = 64 * 1024;
+
+/// Text in a sealed chunk, unless it holds a single record: so no damaged chunk, however small, makes more of itself.
+pub const SEALED_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Templates of a sealed chunk that a reader takes.
+pub(crate) const SEALED_TEMPLATES_MAX: usize = 256;
+
+/// Templates that sealing makes for one chunk: where there are more, the texts are too different to gain by them.
+pub(crate) const SEALED_TEMPLATES_MADE: usize = 64;
+
+/// Numbers and varying texts in one template; a text with more is stored as a whole.
+pub(crate) const SEALED_SLOTS_MAX: usize = 256;
+
+/// Columns of a sealed chunk: a reader has two buffers of a KiB for each.
+pub(crate) const SEALED_COLUMNS_MAX: usize = 1024;
+
+/// Different texts in the dictionary of a column; with more, numbers of texts are little shorter than texts.
+pub(crate) const SEALED_DICTIONARY_LEN_MAX: usize = 1024;
+
+/// Templates in a table that chunks share.
+pub(crate) const SEALED_TABLE_TEMPLATES_MAX: usize = 4096;
+
+/// What is kept of a buffer of text for the next chunk that is sealed or read.
+pub(crate) const SEALED_KEPT_BYTES: usize = 1024 * 1024;
+
+/// The beginning of a literal that is looked for in templates and columns, which takes up to its length squared.
+pub(crate) const SEALED_LITERAL_BYTES: usize = 64;
+
+/// Steps of looking for a literal in templates and columns; then it counts as possible.
+pub(crate) const SEALED_LITERAL_STEPS: usize = 16 * 1024;
