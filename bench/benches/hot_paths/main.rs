@@ -10,6 +10,7 @@ mod decode;
 mod frame;
 mod json;
 mod mailbox;
+mod sealed;
 mod shard;
 mod storage;
 
