@@ -73,9 +73,9 @@ pub(super) fn parse_all(text: &[u8]) -> Option<Decimal> {
 /// Eight digits of a number below 10^8, each a byte from 0 to 9, the first in the lowest.
 fn eight_digits(value: u32) -> u64 {
     let fours = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
-    let hundreds = fours * 10_486 >> 20 & 0x7F_0000_007F;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7F_0000_007F;
     let twos = (fours - 100 * hundreds) << 16 | hundreds;
-    let tens = twos * 103 >> 10 & 0x000F_000F_000F_000F;
+    let tens = ((twos * 103) >> 10) & 0x000F_000F_000F_000F;
     (twos - 10 * tens) << 8 | tens
 }
 
@@ -144,8 +144,8 @@ mod tests {
             let decimal = parse_all(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(written(decimal), text);
         }
-        for power in 0..18 {
-            for value in [POWERS[power], POWERS[power] - 1, POWERS[power] * 7 + 3] {
+        for power in &POWERS[..18] {
+            for value in [*power, power - 1, power * 7 + 3] {
                 for decimals in 0..=18 {
                     let decimal = Decimal { mantissa: -(value as i64), decimals };
                     let text = written(decimal);

@@ -40,7 +40,7 @@ impl Dictionary {
         for &end in ends {
             let span = Span { at, len: end - at };
             let text = span.of(bytes);
-            if !self.entries.get(latest).is_some_and(|known| known.of(bytes) == text) {
+            if self.entries.get(latest).is_none_or(|known| known.of(bytes) != text) {
                 match self.number(bytes, text, span) {
                     Some(number) => latest = number,
                     None => return false,
