@@ -5,13 +5,13 @@
 
 use std::rc::Rc;
 
+use crate::chunk::ChunkSizes;
 use crate::document::Document;
 use crate::entry::Entry;
 use crate::garbage::Garbage;
+use crate::sealing::{Place, SealedWork, Unit};
 use crate::table::{Named, Table};
-
-/// The memory of a record beside its text: its time and the end of its text.
-const RECORD_BYTES: usize = 12;
+use crate::upkeep::Upkeep;
 
 /// The amount of data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) struct Counts {
     pub(crate) documents: usize,
     pub(crate) records: usize,
     pub(crate) entries: usize,
-    /// Names, keys, values, texts and record columns.
+    /// Names, keys, values, and records: texts and columns, or sealed.
     pub(crate) bytes: usize,
 }
 
@@ -39,9 +39,8 @@ impl Counts {
     }
 
     fn of(document: &Document) -> Self {
-        let records = document.record_count();
-        let bytes = document.name().len() + document.text_bytes() + records * RECORD_BYTES;
-        Self { documents: 1, records, entries: 0, bytes }
+        let bytes = document.name().len() + document.bytes();
+        Self { documents: 1, records: document.record_count(), entries: 0, bytes }
     }
 }
 
@@ -74,15 +73,60 @@ impl Collection {
         })
     }
 
-    pub(crate) fn put(&mut self, document: usize, ts: i64, data: &str) {
-        let document = self.documents.get_mut(document);
+    /// Stores a record in the document of this place, whose collection this is.
+    pub(crate) fn put(&mut self, place: Place, ts: i64, data: &str, upkeep: &mut Upkeep) {
+        let document = self.documents.get_mut(place.document);
         self.counts.subtract(Counts::of(document));
-        document.put(ts, data);
+        let is_due = document.put(ts, data, &upkeep.sizes);
         self.counts.add(Counts::of(document));
+        if is_due && !document.is_queued() {
+            document.set_queued(upkeep.queue.add(place));
+        }
+    }
+
+    /// Takes chunks of a document that are to be sealed; none if there are none.
+    pub(crate) fn take_units(&mut self, document: usize, sizes: &ChunkSizes) -> Vec<Unit> {
+        if self.documents.get(document).is_none() {
+            return Vec::new();
+        }
+        let document = self.documents.get_mut(document);
+        let units = document.take_units(sizes);
+        document.set_queued(!units.is_empty());
+        units
+    }
+
+    /// Puts sealed chunks in the place of those that have not been changed, and has the document looked at again. Returns how
+    /// many records they have.
+    pub(crate) fn put_sealed(&mut self, work: SealedWork, upkeep: &mut Upkeep) -> usize {
+        let SealedWork { place, units } = work;
+        if self.documents.get(place.document).is_none() {
+            return 0;
+        }
+        let mut count = 0;
+        let document = self.documents.get_mut(place.document);
+        self.counts.subtract(Counts::of(document));
+        for (unit, sealed) in units {
+            if let Some(sealed) = sealed {
+                count += document.put_sealed(&unit, sealed);
+            }
+        }
+        self.counts.add(Counts::of(document));
+        document.set_queued(upkeep.queue.add(place));
+        count
+    }
+
+    /// Looks at a document for chunks inside that have been left alone.
+    pub(crate) fn cool(&mut self, place: Place, upkeep: &mut Upkeep) {
+        if self.documents.get(place.document).is_some_and(Document::is_open_inside) {
+            let document = self.documents.get_mut(place.document);
+            if document.cool(&upkeep.sizes) && !document.is_queued() {
+                document.set_queued(upkeep.queue.add(place));
+            }
+        }
     }
 
     /// Deletes records of one document; returns whether there were any.
-    pub(crate) fn delete_range(&mut self, name: &str, from: i64, to: i64, garbage: &mut Garbage) -> bool {
+    pub(crate) fn delete_range(&mut self, name: &str, from: i64, to: i64, upkeep: &mut Upkeep) -> bool {
         let Some(slot) = self.documents.find(name) else { return false };
         // Looked at first, so that a deletion of nothing copies nothing that a snapshot holds.
         let newest = self.documents.get(slot).and_then(|document| document.newest_through(to));
@@ -91,10 +135,11 @@ impl Collection {
         }
         let document = self.documents.get_mut(slot);
         self.counts.subtract(Counts::of(document));
-        let deleted = garbage.collect_chunks(|freed| document.delete_range(from, to, freed));
+        let Upkeep { sizes, garbage, .. } = upkeep;
+        let deleted = garbage.collect_chunks(|freed| document.delete_range(from, to, sizes, freed));
         self.counts.add(Counts::of(document));
         if document.is_empty() {
-            self.delete_document(name, garbage);
+            self.delete_document(name, &mut upkeep.garbage);
         }
         deleted > 0
     }

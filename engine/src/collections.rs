@@ -4,11 +4,15 @@
 //! data. Invariants: a collection is there exactly while it holds a record or an entry; the counts are the sums of the
 //! collections' own and the bytes of their names.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::chunk::{Blocks, ChunkSizes};
 use crate::collection::{Collection, Counts};
-use crate::garbage::Garbage;
+use crate::limits::{SEALING_COOL_LOOKS, SEALING_LOOKS};
+use crate::sealing::{Place, SealedWork, SealingWork};
 use crate::table::{Named, Pages, Table};
+use crate::upkeep::Upkeep;
 
 /// The name of a collection.
 #[derive(Clone)]
@@ -26,16 +30,16 @@ pub(crate) struct Collections {
     /// Boxed, so that growing moves little and a free slot costs little.
     slots: Vec<Option<Box<Collection>>>,
     counts: Counts,
-    garbage: Garbage,
+    upkeep: Upkeep,
 }
 
 impl Collections {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sizes: ChunkSizes) -> Self {
         Self {
             names: Table::new(),
             slots: Vec::new(),
             counts: Counts::default(),
-            garbage: Garbage::default(),
+            upkeep: Upkeep { sizes, ..Upkeep::default() },
         }
     }
 
@@ -84,11 +88,11 @@ impl Collections {
     pub(crate) fn change_at<R>(
         &mut self,
         slot: usize,
-        change: impl FnOnce(&mut Collection, &mut Garbage) -> R,
+        change: impl FnOnce(&mut Collection, &mut Upkeep) -> R,
     ) -> Option<R> {
         let collection = self.slots.get_mut(slot)?.as_deref_mut()?;
         self.counts.subtract(collection.counts());
-        let result = change(collection, &mut self.garbage);
+        let result = change(collection, &mut self.upkeep);
         self.counts.add(collection.counts());
         if collection.is_empty() {
             self.remove_at(slot);
@@ -100,7 +104,7 @@ impl Collections {
     pub(crate) fn change<R>(
         &mut self,
         name: &str,
-        change: impl FnOnce(&mut Collection, &mut Garbage) -> R,
+        change: impl FnOnce(&mut Collection, &mut Upkeep) -> R,
     ) -> Option<R> {
         self.change_at(self.names.find(name)?, change)
     }
@@ -116,7 +120,7 @@ impl Collections {
         self.counts.bytes -= name.name().len();
         if let Some(collection) = self.slots[slot].take() {
             self.counts.subtract(collection.counts());
-            collection.discard(&mut self.garbage);
+            collection.discard(&mut self.upkeep.garbage);
         }
         if self.names.is_empty() {
             // Its names are in a new table, which begins with the first slot.
@@ -126,6 +130,56 @@ impl Collections {
 
     /// Frees a bounded amount of deleted data; returns whether more remains.
     pub(crate) fn collect_garbage(&mut self) -> bool {
-        self.garbage.step()
+        self.upkeep.garbage.step()
+    }
+
+    /// What reads sealed chunks.
+    pub(crate) fn blocks(&self) -> &Rc<RefCell<Blocks>> {
+        &self.upkeep.blocks
+    }
+
+    /// The number of documents that wait for some of their chunks to be sealed.
+    pub(crate) fn waiting_for_sealing(&self) -> usize {
+        self.upkeep.queue.len()
+    }
+
+    /// Takes chunks of a document that are to be sealed, after looking at some at most.
+    pub(crate) fn take_sealing_work(&mut self) -> Option<SealingWork> {
+        for _ in 0..SEALING_LOOKS {
+            let place = self.upkeep.queue.next()?;
+            let sizes = self.upkeep.sizes;
+            let take =
+                |collection: &mut Collection, _: &mut Upkeep| collection.take_units(place.document, &sizes);
+            let units = self.change_at(place.collection, take).unwrap_or_default();
+            if !units.is_empty() {
+                self.upkeep.queue.begin();
+                return Some(SealingWork { place, units });
+            }
+        }
+        None
+    }
+
+    /// Puts in place what has been sealed; returns how many records that are.
+    pub(crate) fn put_sealed(&mut self, work: SealedWork) -> usize {
+        self.upkeep.queue.end();
+        let at = work.place.collection;
+        let put = |collection: &mut Collection, upkeep: &mut Upkeep| collection.put_sealed(work, upkeep);
+        self.change_at(at, put).unwrap_or_default()
+    }
+
+    /// Looks at some documents from a place on for chunks that have been left alone; gives where to go on.
+    pub(crate) fn cool(&mut self, from: Place) -> Option<Place> {
+        let mut place = from;
+        for _ in 0..SEALING_COOL_LOOKS {
+            let collection = self.slots.get(place.collection)?;
+            let end = collection.as_ref().map_or(0, |collection| collection.documents.pages().end());
+            if place.document < end {
+                self.change_at(place.collection, |collection, upkeep| collection.cool(place, upkeep));
+                place.document += 1;
+            } else {
+                place = Place { collection: place.collection + 1, document: 0 };
+            }
+        }
+        Some(place)
     }
 }

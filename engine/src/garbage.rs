@@ -17,7 +17,7 @@ pub(crate) struct Garbage {
     document_pages: Vec<Pages<Document>>,
     entry_pages: Vec<Pages<Entry>>,
     documents: Vec<Rc<Document>>,
-    chunk_lists: Vec<Vec<Rc<Chunk>>>,
+    chunk_lists: Vec<Vec<Chunk>>,
 }
 
 impl Garbage {
@@ -36,7 +36,7 @@ impl Garbage {
     }
 
     /// Runs a deletion that gives out chunks, and keeps them if they are many.
-    pub(crate) fn collect_chunks(&mut self, delete: impl FnOnce(&mut Vec<Rc<Chunk>>) -> usize) -> usize {
+    pub(crate) fn collect_chunks(&mut self, delete: impl FnOnce(&mut Vec<Chunk>) -> usize) -> usize {
         let mut freed = Vec::new();
         let deleted = delete(&mut freed);
         if freed.len() > GARBAGE_INLINE_CHUNKS {

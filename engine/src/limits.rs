@@ -201,3 +201,34 @@ pub(crate) const SEALED_LITERAL_BYTES: usize = 64;
 
 /// Steps of looking for a literal in templates and columns; then it counts as possible.
 pub(crate) const SEALED_LITERAL_STEPS: usize = 16 * 1024;
+
+/// Records that a sealed chunk is made of: with half as many a record takes a quarter more, with twice as many little less,
+/// and a late record opens them all.
+pub(crate) const SEALING_CHUNK_RECORDS: usize = 1024;
+
+/// Text that a sealed chunk is made of, so that reading one of its records takes some tens of microseconds at most.
+pub(crate) const SEALING_CHUNK_TEXT_BYTES: usize = 128 * 1024;
+
+/// The newest records of a document, which stay open: more than are commonly asked for.
+pub(crate) const SEALING_OPEN_RECORDS: usize = 128;
+
+/// Records under which sealing gains next to nothing.
+pub(crate) const SEALING_RECORDS_MIN: usize = 16;
+
+/// Records that are given to be sealed at a time, about: a millisecond of work.
+pub(crate) const SEALING_WORK_RECORDS: usize = 8192;
+
+/// Pieces of such work that may be under way: enough that the thread that does it need not wait for the core.
+pub(crate) const SEALING_UNDER_WAY_MAX: usize = 8;
+
+/// Documents that wait to be looked at; more are found by the round over all.
+pub(crate) const SEALING_QUEUE_MAX: usize = 1024 * 1024;
+
+/// Documents that are looked at for work in one go, each some cache misses.
+pub(crate) const SEALING_LOOKS: usize = 64;
+
+/// Documents that a step of the round over all looks at.
+pub(crate) const SEALING_COOL_LOOKS: usize = 1024;
+
+/// The work of looking whether a sealed chunk may hold a literal.
+pub(crate) const SEALED_LITERAL_WORK: usize = 1024;

@@ -3,6 +3,7 @@
 mod execute;
 mod load;
 mod read;
+mod seal;
 mod state;
 mod steps;
 mod subscribe;

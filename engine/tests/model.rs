@@ -4,16 +4,24 @@
 //! of long documents and long texts: their replies need cursors and their changes go on in steps, and both are left open
 //! across later requests. Readers of the feed take batches at random.
 //! `FLUXION_SEED=n cargo test -p fluxion-engine --test model` runs the program of one seed again.
+//!
+//! The same runs with chunks of few records that are sealed as soon as they may be: taken, sealed and put back at random, so
+//! that what comes back meets chunks that have been changed, split, deleted or sealed meanwhile.
 
 #![allow(clippy::unwrap_used)]
 
-use fluxion_engine::{Cursor, Outcome, PIECE_BYTES, Packet, Progress, ReaderId, Request, Shard, Work};
+use fluxion_engine::sealed::Sealer;
+use fluxion_engine::{
+    ChunkSizes, Cursor, Outcome, PIECE_BYTES, Packet, Progress, ReaderId, Request, SealedWork, SealingWork,
+    Shard, Work,
+};
 use fluxion_testkit::{Collection, Oracle, Random, Texts, request};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 const SEEDS: u64 = 10;
 const OPERATIONS: u64 = 105_000;
+const SEALED_OPERATIONS: u64 = 60_000;
 const OPEN_REPLIES_MAX: usize = 6;
 const READERS_MAX: usize = 3;
 
@@ -64,6 +72,16 @@ struct Program {
     /// The numbers at which a batch may end: no request is under way there.
     ends: BTreeSet<u64>,
     finished: Finished,
+    sealing: Sealing,
+}
+
+/// Chunks on their way to being sealed and back.
+#[derive(Default)]
+struct Sealing {
+    is_on: bool,
+    sealer: Sealer,
+    taken: Vec<SealingWork>,
+    sealed: Vec<SealedWork>,
 }
 
 /// Counts of the events that make the test worth something.
@@ -73,19 +91,22 @@ struct Finished {
     changes: u64,
     interleaved: u64,
     batches: u64,
+    sealed_records: usize,
+    sealed_in_vain: usize,
 }
 
 impl Program {
-    fn new(seed: u64) -> Program {
+    fn new(seed: u64, sizes: ChunkSizes) -> Program {
         Program {
             random: Random(seed),
-            shard: Shard::new(),
+            shard: Shard::with_sizes(sizes),
             oracle: Oracle::default(),
             replies: Vec::new(),
             changes: Vec::new(),
             readers: Vec::new(),
             ends: BTreeSet::new(),
             finished: Finished::default(),
+            sealing: Sealing { is_on: sizes.seals, ..Sealing::default() },
         }
     }
 
@@ -107,6 +128,32 @@ impl Program {
         match self.random.below(600) {
             0..4 if !self.readers.is_empty() => self.take_a_batch(),
             4 => self.change_readers(),
+            _ => {}
+        }
+        if self.sealing.is_on {
+            self.step_sealing();
+        }
+    }
+
+    /// Takes, does or brings back some of the sealing, in any order.
+    fn step_sealing(&mut self) {
+        let Sealing { sealer, taken, sealed, .. } = &mut self.sealing;
+        match self.random.below(8) {
+            0..3 => taken.extend(self.shard.take_sealing_work()),
+            3 | 4 if !taken.is_empty() => {
+                let work = taken.swap_remove(self.random.below(taken.len() as u64) as usize);
+                sealed.push(work.run(sealer));
+            }
+            5 | 6 if !sealed.is_empty() => {
+                let work = sealed.swap_remove(self.random.below(sealed.len() as u64) as usize);
+                let record_count = work.record_count();
+                let replaced = self.shard.put_sealed(work);
+                self.finished.sealed_records += replaced;
+                self.finished.sealed_in_vain += record_count - replaced;
+            }
+            7 if self.random.below(4) == 0 => {
+                self.shard.cool();
+            }
             _ => {}
         }
     }
@@ -216,7 +263,9 @@ impl Program {
         assert_eq!(self.shard.collection_count(), self.oracle.collections.len());
         assert_eq!(self.shard.document_count(), documents().count());
         assert_eq!(self.shard.record_count(), documents().map(|series| series.len()).sum::<usize>());
-        assert_eq!(self.shard.bytes(), bytes(&self.oracle));
+        if !self.sealing.is_on {
+            assert_eq!(self.shard.bytes(), bytes(&self.oracle));
+        }
         for index in 0..self.readers.len() {
             while self.take(index, 1 << 20) {}
             assert_eq!(self.shard.feed().waiting_bytes(self.readers[index].id), 0);
@@ -269,10 +318,10 @@ impl Drop for Seed {
     }
 }
 
-fn run(seed: u64) {
+fn run(seed: u64, sizes: ChunkSizes, operations: u64) {
     let seed = Seed(seed);
-    let mut program = Program::new(seed.0);
-    for operation in 1..=OPERATIONS {
+    let mut program = Program::new(seed.0, sizes);
+    for operation in 1..=operations {
         program.operation();
         let waits_long = |reader: &Reader| program.shard.feed().waiting_bytes(reader.id) > 8 << 20;
         if operation % 5000 == 0 || program.readers.iter().any(waits_long) {
@@ -283,17 +332,51 @@ fn run(seed: u64) {
         program.step_a_reply();
     }
     program.check();
-    let Finished { replies, changes, interleaved, batches } = program.finished;
+    let Finished { replies, changes, interleaved, batches, sealed_records, sealed_in_vain } =
+        program.finished;
     println!(
-        "{replies} long replies, {changes} long changes, {interleaved} requests in between, {batches} batches"
+        "{replies} long replies, {changes} long changes, {interleaved} requests in between, {batches} batches, \
+         {sealed_records} records sealed, {sealed_in_vain} in vain"
     );
-    assert!(replies > 10 && changes > 100 && interleaved > 1000 && batches > 500, "the program must try all");
+    assert!(
+        replies > 10 && changes > 50 && interleaved > 1000 && batches > operations / 210,
+        "the program must try all"
+    );
+    assert!(!sizes.seals || sealed_records > 5000 && sealed_in_vain > 100, "it must seal");
+    let names: Vec<_> = program.oracle.collections.keys().cloned().collect();
+    for collection in &names {
+        program.shard.execute(&Request::DeleteCollection { collection }, &mut Vec::new()).unwrap();
+    }
+    assert_eq!(program.shard.bytes(), 0, "what is deleted is not counted");
 }
 
 #[test]
 fn the_shard_does_what_plain_maps_do() {
     match std::env::var("FLUXION_SEED") {
-        Ok(seed) => run(seed.parse().unwrap()),
-        Err(_) => (0..SEEDS).for_each(run),
+        Ok(seed) => run(seed.parse().unwrap(), ChunkSizes::default(), OPERATIONS),
+        Err(_) => (0..SEEDS).for_each(|seed| run(seed, ChunkSizes::default(), OPERATIONS)),
+    }
+}
+
+/// Chunks of so many records, of which so many are sealed together, with so many of the newest left open.
+fn sealed(records: usize, sealed_records: usize, open_records: usize) -> ChunkSizes {
+    let text_bytes = 200 * records;
+    ChunkSizes {
+        records,
+        text_bytes,
+        sealed_records,
+        open_records,
+        work_records: 4 * sealed_records,
+        seals: true,
+        ..ChunkSizes::default()
+    }
+}
+
+#[test]
+fn it_does_so_with_chunks_that_are_sealed() {
+    let all = [sealed(1, 1, 1), sealed(2, 2, 1), sealed(7, 7, 1), sealed(7, 30, 10), sealed(512, 1024, 128)];
+    for (seed, sizes) in all.into_iter().enumerate() {
+        let seed = std::env::var("FLUXION_SEED").map_or(seed as u64, |seed| seed.parse().unwrap());
+        run(seed, sizes, SEALED_OPERATIONS);
     }
 }

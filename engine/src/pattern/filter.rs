@@ -85,6 +85,15 @@ impl<'a> Filter<'a> {
         }
     }
 
+    /// A literal that a text must hold to pass, if one is known.
+    pub(crate) fn needed(&self) -> Option<&str> {
+        let finder = match self.contains.as_ref()? {
+            TextTest::Literal(finder) => finder,
+            TextTest::Pattern(pattern) => pattern.needed()?,
+        };
+        std::str::from_utf8(finder.needle()).ok()
+    }
+
     /// The memory of its patterns.
     pub(crate) fn pattern_bytes(&self) -> usize {
         let bytes = |test: &TextTest<'_>| match test {

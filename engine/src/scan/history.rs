@@ -1,15 +1,14 @@
 //! The records of one document between two times, from either end.
 //!
 //! State is the half-open range of positions still to be looked at; going forward eats it from the front, in reverse from
-//! the back. A record whose text was cut stays in the range until its end is written. Where nothing is searched for,
-//! records that fit whole are written chunk by chunk.
-
-use std::rc::Rc;
+//! the back. A record whose text was cut stays in the range until its end is written. Records are looked at as they are to
+//! be had at once: a whole chunk, or a block of one that is sealed; where nothing is searched for, those that fit are written
+//! so. A sealed chunk in which no text can hold what is searched for is passed over.
 
 use super::step::{Progress, Step};
 use super::time_text::TimeText;
-use crate::chunk::Chunk;
-use crate::limits::READ_AHEAD;
+use crate::chunk::{Blocks, Chunk, Records};
+use crate::limits::{READ_AHEAD, SEALED_LITERAL_WORK};
 use crate::pattern::{Filter, FilterSearch};
 
 /// The most that is written around a record's text.
@@ -23,7 +22,7 @@ struct Position {
 }
 
 /// The place of the first record from a time on.
-fn start_at(chunks: &[Rc<Chunk>], from: i64) -> Position {
+fn start_at(chunks: &[Chunk], from: i64) -> Position {
     let chunk = match chunks.first() {
         Some(first) if first.first_ts() >= from => 0,
         _ => chunks.partition_point(|chunk| chunk.last_ts() < from),
@@ -32,7 +31,7 @@ fn start_at(chunks: &[Rc<Chunk>], from: i64) -> Position {
 }
 
 /// The place behind the last record up to a time. The newest is looked at first, which most queries begin with.
-fn end_at(chunks: &[Rc<Chunk>], to: i64) -> Position {
+fn end_at(chunks: &[Chunk], to: i64) -> Position {
     let count = match chunks.last() {
         Some(last) if last.last_ts() <= to || last.first_ts() <= to => chunks.len(),
         _ => chunks.partition_point(|chunk| chunk.first_ts() <= to),
@@ -54,12 +53,14 @@ pub(crate) struct HistoryScan {
     /// Set while a record is half written: how much of its text is.
     cut: Option<usize>,
     search: FilterSearch,
+    /// The sealed chunk that may hold what is searched for, as far as can be told without its texts.
+    possible: Option<usize>,
 }
 
 impl HistoryScan {
     /// The records between two times; if `all_count`, every one of them is to be written, up to the limit.
     pub(crate) fn new(
-        chunks: &[Rc<Chunk>],
+        chunks: &[Chunk],
         from: i64,
         to: i64,
         limit: u64,
@@ -78,67 +79,142 @@ impl HistoryScan {
             is_first: true,
             cut: None,
             search: FilterSearch::default(),
+            possible: None,
         }
     }
 
     /// The chunks that are still needed, taken out of `chunks`; positions are moved to fit.
-    pub(crate) fn snapshot(&mut self, chunks: &[Rc<Chunk>]) -> Vec<Rc<Chunk>> {
+    pub(crate) fn snapshot(&mut self, chunks: &[Chunk]) -> Vec<Chunk> {
         let first = self.next.chunk;
         self.next.chunk -= first;
         self.end.chunk -= first;
+        self.possible = None;
         chunks[first..=first + self.end.chunk].to_vec()
     }
 
-    pub(crate) fn run(&mut self, chunks: &[Rc<Chunk>], filter: &Filter<'_>, step: &mut Step<'_>) -> Progress {
-        loop {
-            let Some(position) = self.current(chunks) else {
-                step.write(b"]");
-                return Progress::Done;
-            };
+    pub(crate) fn run(
+        &mut self,
+        chunks: &[Chunk],
+        filter: &Filter<'_>,
+        blocks: &mut Blocks,
+        step: &mut Step<'_>,
+    ) -> Progress {
+        while let Some(position) = self.current(chunks) {
             if step.is_spent() {
                 return Progress::More;
             }
-            let chunk = &*chunks[position.chunk];
-            if self.cut.is_none() && filter.is_empty() && self.write_run(chunk, position, step) {
+            let chunk = &chunks[position.chunk];
+            if self.cut.is_none() && self.passes_over(chunk, position, filter, blocks, step) {
                 continue;
             }
-            let data = chunk.data(position.record);
-            if self.cut.is_none() {
-                step.look();
-                match filter.passes(data, &mut self.search, step.work()) {
-                    Some(true) => {}
-                    Some(false) => {
-                        self.advance(position);
-                        continue;
-                    }
-                    None => return Progress::More,
-                }
-                step.write(if self.is_first { b"{\"ts\":" } else { b",{\"ts\":" });
-                step.write_number(chunk.ts(position.record));
-                step.write(b",\"data\":\"");
-                self.is_first = false;
-            }
-            let mut offset = self.cut.take().unwrap_or(0);
-            if !step.write_text(data, &mut offset) {
-                self.cut = Some(offset);
+            let records = blocks.around(chunk, position.record);
+            if self.write_some(&records, chunks, position, filter, step) == Progress::More {
                 return Progress::More;
             }
-            step.write(b"\"}");
-            self.remaining -= 1;
-            self.advance(position);
+        }
+        step.write(b"]");
+        Progress::Done
+    }
+
+    /// Passes over a sealed chunk in which nothing can be found.
+    fn passes_over(
+        &mut self,
+        chunk: &Chunk,
+        position: Position,
+        filter: &Filter<'_>,
+        blocks: &mut Blocks,
+        step: &mut Step<'_>,
+    ) -> bool {
+        let (Chunk::Sealed(sealed), Some(literal)) = (chunk, filter.needed()) else { return false };
+        if self.possible == Some(position.chunk) {
+            return false;
+        }
+        *step.work() = step.work().saturating_sub(SEALED_LITERAL_WORK);
+        if blocks.may_contain(sealed, literal) {
+            self.possible = Some(position.chunk);
+            return false;
+        }
+        if self.reverse {
+            self.end = Position { record: 0, ..position };
+        } else {
+            self.next = Position { chunk: position.chunk + 1, record: 0 };
+        }
+        self.search = FilterSearch::default();
+        true
+    }
+
+    /// Writes what is asked for of these records, as far as the step goes; done when none of them is next.
+    fn write_some(
+        &mut self,
+        records: &Records<'_>,
+        chunks: &[Chunk],
+        mut position: Position,
+        filter: &Filter<'_>,
+        step: &mut Step<'_>,
+    ) -> Progress {
+        loop {
+            let is_written =
+                self.cut.is_none() && filter.is_empty() && self.write_run(records, position, step);
+            if !is_written && self.write_one(records, position, filter, step) == Progress::More {
+                return Progress::More;
+            }
+            match self.current(chunks) {
+                Some(next) if next.chunk == position.chunk && records.range().contains(&next.record) => {
+                    position = next;
+                }
+                _ => return Progress::Done,
+            }
+            if step.is_spent() {
+                return Progress::More;
+            }
         }
     }
 
-    /// Writes the records of this chunk from the next one on, as long as they surely fit; false if not even one does.
-    fn write_run(&mut self, chunk: &Chunk, position: Position, step: &mut Step<'_>) -> bool {
+    /// Writes a record, if it passes, as far as there is room.
+    fn write_one(
+        &mut self,
+        records: &Records<'_>,
+        position: Position,
+        filter: &Filter<'_>,
+        step: &mut Step<'_>,
+    ) -> Progress {
+        let data = records.data(position.record);
+        if self.cut.is_none() {
+            step.look();
+            match filter.passes(data, &mut self.search, step.work()) {
+                Some(true) => {}
+                Some(false) => {
+                    self.advance(position);
+                    return Progress::Done;
+                }
+                None => return Progress::More,
+            }
+            step.write(if self.is_first { b"{\"ts\":" } else { b",{\"ts\":" });
+            step.write_number(records.ts(position.record));
+            step.write(b",\"data\":\"");
+            self.is_first = false;
+        }
+        let mut offset = self.cut.take().unwrap_or(0);
+        if !step.write_text(data, &mut offset) {
+            self.cut = Some(offset);
+            return Progress::More;
+        }
+        step.write(b"\"}");
+        self.remaining -= 1;
+        self.advance(position);
+        Progress::Done
+    }
+
+    /// Writes these records from the next one on, as long as they surely fit; false if not even one does.
+    fn write_run(&mut self, records: &Records<'_>, position: Position, step: &mut Step<'_>) -> bool {
         let most = usize::try_from(self.remaining).unwrap_or(usize::MAX);
-        let first = position.record;
+        let (first, there) = (position.record, records.range());
         let written = if self.reverse {
             let start = if self.next.chunk == position.chunk { self.next.record } else { 0 };
-            self.write_records(chunk, (start..=first).rev().take(most), step)
+            self.write_records(records, (start.max(there.start)..=first).rev().take(most), step)
         } else {
-            let end = if self.end.chunk == position.chunk { self.end.record } else { chunk.len() };
-            self.write_records(chunk, (first..end).take(most), step)
+            let end = if self.end.chunk == position.chunk { self.end.record } else { there.end };
+            self.write_records(records, (first..end.min(there.end)).take(most), step)
         };
         if written == 0 {
             return false;
@@ -156,28 +232,28 @@ impl HistoryScan {
     /// Writes these records as long as they surely fit; returns how many those are.
     fn write_records(
         &self,
-        chunk: &Chunk,
-        records: impl Iterator<Item = usize>,
+        records: &Records<'_>,
+        indexes: impl Iterator<Item = usize>,
         step: &mut Step<'_>,
     ) -> usize {
         let mut between = TimeText::new(b"\"},{\"ts\":", b",\"data\":\"");
         let is_long = self.remaining > READ_AHEAD as u64;
         let mut written = 0;
-        for index in records {
+        for index in indexes {
             if is_long {
                 let soon = if self.reverse { index.wrapping_sub(READ_AHEAD) } else { index + READ_AHEAD };
-                chunk.prefetch_text(soon);
+                records.prefetch_text(soon);
             }
-            let data = chunk.bytes(index);
+            let data = records.bytes(index);
             if !step.fits(data.len() + RECORD_BYTES_MAX) {
                 break;
             }
             step.look();
             if written > 0 {
-                between.put(step.out, chunk.ts(index));
+                between.put(step.out, records.ts(index));
             } else {
                 step.write(if self.is_first { b"{\"ts\":" } else { b",{\"ts\":" });
-                step.write_number(chunk.ts(index));
+                step.write_number(records.ts(index));
                 step.write(b",\"data\":\"");
             }
             step.write_whole(data);
@@ -190,7 +266,7 @@ impl HistoryScan {
     }
 
     /// The next record to look at, if there is one.
-    fn current(&mut self, chunks: &[Rc<Chunk>]) -> Option<Position> {
+    fn current(&mut self, chunks: &[Chunk]) -> Option<Position> {
         if self.next >= self.end || self.remaining == 0 {
             return None;
         }

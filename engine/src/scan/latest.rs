@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::step::{Progress, Step};
 use super::time_text::TimeText;
-use crate::chunk::Chunk;
+use crate::chunk::{Blocks, Chunk, Records};
 use crate::document::Document;
 use crate::limits::READ_AHEAD;
 use crate::pattern::{Filter, FilterSearch, Pattern, Search};
@@ -81,6 +81,7 @@ impl LatestScan {
         &mut self,
         documents: &Pages<Document>,
         conditions: &Conditions<'_>,
+        blocks: &mut Blocks,
         step: &mut Step<'_>,
     ) -> Progress {
         while self.slots.start < self.slots.end {
@@ -92,7 +93,7 @@ impl LatestScan {
             }
             match documents.get(self.slots.start) {
                 Some(document) => {
-                    if self.document(document, conditions, step) == Progress::More {
+                    if self.document(document, conditions, blocks, step) == Progress::More {
                         return Progress::More;
                     }
                 }
@@ -110,6 +111,7 @@ impl LatestScan {
         &mut self,
         document: &Document,
         conditions: &Conditions<'_>,
+        blocks: &mut Blocks,
         step: &mut Step<'_>,
     ) -> Progress {
         let name = document.name();
@@ -125,10 +127,12 @@ impl LatestScan {
             self.name_matches = true;
         }
         let Some((chunk, index)) = conditions.newest(document) else { return Progress::Done };
-        if self.cut.is_none() && conditions.filter.is_empty() && self.write_whole(name, chunk, index, step) {
+        let records = blocks.one(chunk, index);
+        let is_bare = self.cut.is_none() && conditions.filter.is_empty();
+        if is_bare && self.write_whole(name, &records, index, step) {
             return Progress::Done;
         }
-        let data = chunk.data(index);
+        let data = records.data(index);
         let (mut part, mut offset) = match self.cut.take() {
             Some(cut) => cut,
             None => {
@@ -146,7 +150,7 @@ impl LatestScan {
                 self.cut = Some((part, offset));
                 return Progress::More;
             }
-            self.times.put(step.out, chunk.ts(index));
+            self.times.put(step.out, records.ts(index));
             part = Part::Data;
         }
         if !step.write_text(data, &mut offset) {
@@ -158,14 +162,14 @@ impl LatestScan {
     }
 
     /// Writes a document and its newest record at once, if they surely fit.
-    fn write_whole(&mut self, name: &str, chunk: &Chunk, index: usize, step: &mut Step<'_>) -> bool {
-        let data = chunk.bytes(index);
+    fn write_whole(&mut self, name: &str, records: &Records<'_>, index: usize, step: &mut Step<'_>) -> bool {
+        let data = records.bytes(index);
         if !step.fits(name.len() + data.len() + RECORD_BYTES_MAX) {
             return false;
         }
         self.begin(step);
         step.write_whole(name.as_bytes());
-        self.times.put(step.out, chunk.ts(index));
+        self.times.put(step.out, records.ts(index));
         step.write_whole(data);
         step.write(b"\"}");
         true

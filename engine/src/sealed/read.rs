@@ -196,6 +196,14 @@ impl Decoder {
         }
         at
     }
+
+    /// Writes these records of the block that is loaded.
+    fn rendered(&mut self, chunk: &Sealed, records: Range<usize>) -> Block<'_> {
+        let length = self.render(chunk.bytes(), records.clone());
+        let text = std::str::from_utf8(&self.text[..length]);
+        debug_assert!(text.is_ok(), "a chunk is checked before it is read");
+        Block { times: &self.times[records], ends: &self.ends, text: text.unwrap_or_default() }
+    }
 }
 
 /// Copies a text to a place, and returns the place behind it. Short ones are copied with what follows them.
@@ -234,7 +242,7 @@ pub struct NumberColumn {
     pub stats: NumberStats,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The chunk that is read.
     pub fn chunk(&self) -> &Sealed {
         self.chunk
@@ -243,14 +251,27 @@ impl Reader<'_> {
     /// Reads a block; an empty one if there are not so many.
     pub fn block(&mut self, block: usize) -> Block<'_> {
         let count = self.load(block);
-        self.rendered(0..count)
+        self.decoder.rendered(self.chunk, 0..count)
+    }
+
+    /// Reads a block, as the last that is read.
+    pub fn into_block(mut self, block: usize) -> Block<'a> {
+        let count = self.load(block);
+        self.decoder.rendered(self.chunk, 0..count)
+    }
+
+    /// Reads one record, as the last that is read.
+    pub fn into_record(mut self, index: usize) -> Block<'a> {
+        let count = self.load(index / BLOCK_RECORDS);
+        let index = index % BLOCK_RECORDS;
+        self.decoder.rendered(self.chunk, if index < count { index..index + 1 } else { 0..0 })
     }
 
     /// Reads one record; an empty block if there are not so many.
     pub fn record(&mut self, index: usize) -> Block<'_> {
         let count = self.load(index / BLOCK_RECORDS);
         let index = index % BLOCK_RECORDS;
-        self.rendered(if index < count { index..index + 1 } else { 0..0 })
+        self.decoder.rendered(self.chunk, if index < count { index..index + 1 } else { 0..0 })
     }
 
     /// The columns of numbers.
@@ -298,14 +319,6 @@ impl Reader<'_> {
         debug_assert!(loaded.is_ok(), "a chunk is checked before it is read");
         loaded.unwrap_or(0)
     }
-
-    fn rendered(&mut self, records: Range<usize>) -> Block<'_> {
-        let length = self.decoder.render(self.chunk.bytes(), records.clone());
-        let text = std::str::from_utf8(&self.decoder.text[..length]);
-        debug_assert!(text.is_ok(), "a chunk is checked before it is read");
-        let times = &self.decoder.times[records];
-        Block { times, ends: &self.decoder.ends, text: text.unwrap_or_default() }
-    }
 }
 
 /// Records that have been read, in order of time.
@@ -335,6 +348,11 @@ impl<'a> Block<'a> {
     /// The texts of all records, one behind the other.
     pub fn text(&self) -> &'a str {
         self.text
+    }
+
+    /// Where the texts of the records end.
+    pub fn ends(&self) -> &'a [u32] {
+        self.ends
     }
 
     /// The text of a record; nothing if there are not so many.

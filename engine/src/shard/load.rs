@@ -1,6 +1,7 @@
 //! Filling a shard with what was stored, before it serves: no requests, no changes.
 
 use super::state::Shard;
+use crate::sealing::Place;
 
 /// Puts records into one document.
 pub struct DocumentLoader<'a> {
@@ -26,9 +27,9 @@ impl DocumentLoader<'_> {
         let collections = &mut self.shard.collections;
         let slot = self.slot.unwrap_or_else(|| collections.make(self.collection));
         self.slot = Some(slot);
-        collections.change_at(slot, |collection, _| {
+        collections.change_at(slot, |collection, upkeep| {
             let document = *self.document_slot.get_or_insert_with(|| collection.document_slot(self.document));
-            collection.put(document, ts, data);
+            collection.put(Place { collection: slot, document }, ts, data, upkeep);
         });
     }
 }

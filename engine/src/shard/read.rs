@@ -49,9 +49,12 @@ impl Shard {
         };
         let conditions = Conditions { ts, from: from.unwrap_or(i64::MIN), filter, names };
         let mut scan = LatestScan::new(slots);
-        Ok(match scan.run(documents, &conditions, &mut Step::new(out, PIECE_BYTES)) {
+        let blocks = self.collections.blocks();
+        let step = &mut Step::new(out, PIECE_BYTES);
+        let progress = scan.run(documents, &conditions, &mut blocks.borrow_mut(), step);
+        Ok(match progress {
             Progress::Done => None,
-            Progress::More => Some(Cursor::latest(scan, documents, conditions)),
+            Progress::More => Some(Cursor::latest(scan, documents, conditions, blocks)),
         })
     }
 
@@ -74,9 +77,12 @@ impl Shard {
         let HistoryRange { from, to, limit, reverse } = range;
         let (from, limit) = (from.unwrap_or(i64::MIN), limit.map_or(u64::MAX, NonZeroU64::get));
         let mut scan = HistoryScan::new(document.chunks(), from, to, limit, reverse, filter.is_empty());
-        match scan.run(document.chunks(), &filter, &mut Step::new(out, PIECE_BYTES)) {
+        let blocks = self.collections.blocks();
+        let step = &mut Step::new(out, PIECE_BYTES);
+        let progress = scan.run(document.chunks(), &filter, &mut blocks.borrow_mut(), step);
+        match progress {
             Progress::Done => None,
-            Progress::More => Some(Cursor::history(scan, document, filter)),
+            Progress::More => Some(Cursor::history(scan, document, filter, blocks)),
         }
     }
 

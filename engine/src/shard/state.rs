@@ -1,9 +1,11 @@
 //! The things that a shard owns: the collections, the feed of changes, the compiled patterns and the
 //! subscriptions.
 
+use crate::chunk::ChunkSizes;
 use crate::collections::Collections;
 use crate::feed::{ChangeRef, Feed};
 use crate::pattern::PatternCache;
+use crate::sealing::Place;
 use crate::subscriptions::Subscriptions;
 
 /// The data of one shard.
@@ -12,6 +14,8 @@ pub struct Shard {
     pub(super) feed: Feed,
     pub(super) patterns: PatternCache,
     pub(super) subscriptions: Subscriptions,
+    /// Where the round over all documents has come to that looks for chunks that have been left alone.
+    pub(super) cool_at: Place,
 }
 
 impl Default for Shard {
@@ -23,11 +27,17 @@ impl Default for Shard {
 impl Shard {
     /// An empty shard.
     pub fn new() -> Self {
+        Self::with_sizes(ChunkSizes::default())
+    }
+
+    /// An empty shard with chunks of these sizes.
+    pub fn with_sizes(sizes: ChunkSizes) -> Self {
         Self {
-            collections: Collections::new(),
+            collections: Collections::new(sizes),
             feed: Feed::new(),
             patterns: PatternCache::default(),
             subscriptions: Subscriptions::default(),
+            cool_at: Place { collection: 0, document: 0 },
         }
     }
 
@@ -67,7 +77,8 @@ impl Shard {
         self.collections.counts().entries
     }
 
-    /// The memory of the data, without the spare room of the allocator and of half-filled pages.
+    /// The memory of the data, without the spare room of the allocator and of half-filled pages. What is sealed counts with
+    /// the few bytes that it takes.
     pub fn bytes(&self) -> usize {
         self.collections.counts().bytes
     }

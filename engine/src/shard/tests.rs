@@ -181,3 +181,36 @@ fn deleted_data_is_freed_in_steps() {
     }
     assert!(steps > 10, "{steps}");
 }
+
+#[test]
+fn a_literal_that_sealed_chunks_cannot_hold_is_told_without_their_texts() {
+    let sizes = crate::ChunkSizes { seals: true, ..crate::ChunkSizes::default() };
+    let mut shard = Shard::with_sizes(sizes);
+    let texts: Vec<_> = (0..20_000).map(|number| format!("{{\"value\":{number}.5}}")).collect();
+    let record = |(ts, data): (usize, &'_ String)| (ts as i64, data.clone());
+    for (ts, data) in texts.iter().enumerate().map(record) {
+        let records = vec![Record { collection: "c", document: "d", ts, data: data.as_str() }];
+        carry_out(&mut shard, &Request::Insert(records));
+    }
+    let mut out = Vec::new();
+    assert!(matches!(shard.execute(&history(Some("broken")), &mut out), Ok(Outcome::Reply(_))));
+    let plain = shard.bytes();
+    let mut sealer = crate::sealed::Sealer::default();
+    while let Some(work) = shard.take_sealing_work() {
+        shard.put_sealed(work.run(&mut sealer));
+    }
+    assert!(shard.bytes() < plain / 4, "{} of {plain}", shard.bytes());
+    for (literal, found) in [("broken", 0), (":777.5", 1), (":777.", 1), ("\"value\":12345.5}", 1)] {
+        out.clear();
+        let mut steps = 1;
+        if let Ok(Outcome::Reply(mut cursor)) = shard.execute(&history(Some(literal)), &mut out) {
+            steps += 1;
+            while cursor.step(&mut out, PIECE_BYTES) == Progress::More {
+                steps += 1;
+            }
+        }
+        assert!(steps <= 3, "{literal}: {steps} steps");
+        let text = String::from_utf8(out.clone()).unwrap();
+        assert_eq!(text.matches("ts").count(), found, "{literal}: {text}");
+    }
+}

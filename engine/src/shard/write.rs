@@ -9,6 +9,7 @@ use crate::collection::Collection;
 use crate::feed::Change;
 use crate::limits::INSERT_AHEAD;
 use crate::request::{Record, RecordKey};
+use crate::sealing::Place;
 use crate::table::Named;
 
 impl Shard {
@@ -18,13 +19,14 @@ impl Shard {
         for run in records.chunk_by(|a, b| a.collection == b.collection) {
             let Self { collections, feed, .. } = self;
             let slot = collections.make(run[0].collection);
-            collections.change_at(slot, |collection, _| {
+            collections.change_at(slot, |collection, upkeep| {
                 for part in run.chunks(INSERT_AHEAD) {
                     let mut slots = [0; INSERT_AHEAD];
                     find_documents(collection, part, &mut slots);
-                    for (&slot, record) in slots.iter().zip(part) {
+                    for (&document_slot, record) in slots.iter().zip(part) {
                         let &Record { collection: name, document, ts, data } = record;
-                        collection.put(slot, ts, data);
+                        let place = Place { collection: slot, document: document_slot };
+                        collection.put(place, ts, data, upkeep);
                         feed.push(Change::Put { collection: name, document, ts, data });
                     }
                 }
@@ -33,7 +35,9 @@ impl Shard {
     }
 
     pub(super) fn delete_document(&mut self, collection: &str, document: &str) {
-        if self.collections.change(collection, |found, garbage| found.delete_document(document, garbage))
+        if self
+            .collections
+            .change(collection, |found, upkeep| found.delete_document(document, &mut upkeep.garbage))
             == Some(true)
         {
             self.feed.push(Change::DeleteDocument { collection, document });
@@ -60,7 +64,7 @@ impl Shard {
         for &RecordKey { collection, document, ts } in keys {
             if self
                 .collections
-                .change(collection, |found, garbage| found.delete_range(document, ts, ts, garbage))
+                .change(collection, |found, upkeep| found.delete_range(document, ts, ts, upkeep))
                 == Some(true)
             {
                 self.feed.push(Change::DeleteRecord { collection, document, ts });
@@ -69,9 +73,7 @@ impl Shard {
     }
 
     pub(super) fn delete_range(&mut self, collection: &str, document: &str, from: i64, to: i64) {
-        if self
-            .collections
-            .change(collection, |found, garbage| found.delete_range(document, from, to, garbage))
+        if self.collections.change(collection, |found, upkeep| found.delete_range(document, from, to, upkeep))
             == Some(true)
         {
             self.feed.push(Change::DeleteRange { collection, document, from, to });

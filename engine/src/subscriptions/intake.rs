@@ -179,8 +179,7 @@ impl Subscriptions {
 /// The time of a document's newest record.
 pub(super) fn newest(collection: Option<&Collection>, document: &str) -> Option<i64> {
     let documents = &collection?.documents;
-    let (chunk, index) = documents.get(documents.find(document)?)?.newest_through(i64::MAX)?;
-    Some(chunk.ts(index))
+    documents.get(documents.find(document)?)?.newest().map(|(ts, _)| ts)
 }
 
 /// Marks the groups of a mode that a change may concern.

@@ -4,6 +4,7 @@ use super::group::{Group, Names};
 use super::order::{Entry, Order, Place};
 use super::render::Body;
 use crate::collection::Collection;
+use crate::document::Document;
 use crate::table::Named;
 
 /// Writes what changed from a place on for those who have been pushed everything before `position`. Gives the place to go on
@@ -42,15 +43,13 @@ fn write(
     body: &mut Body,
 ) {
     let found = live.and_then(|live| live.documents.get(live.documents.find(&entry.name)?));
-    let newest = found.and_then(|document| document.newest_through(i64::MAX));
-    let Some((chunk, index)) = newest else {
+    let Some((ts, data)) = found.and_then(Document::newest) else {
         group.failing.remove(slot);
         return body.record(&entry.name, None);
     };
-    let data = chunk.data(index);
     if body.passes(&group.filter, data) {
         group.failing.remove(slot);
-        return body.record(&entry.name, Some((chunk.ts(index), data)));
+        return body.record(&entry.name, Some((ts, data)));
     }
     // Who has been told that it is held back, and has not been told otherwise since, needn't be told again.
     if position <= group.failing.since(slot, entry.born, number) {
@@ -80,15 +79,14 @@ pub(super) fn all(
         if !group.names.matches(document.name()) {
             continue;
         }
-        let Some((chunk, index)) = document.newest_through(i64::MAX) else { continue };
-        let data = chunk.data(index);
+        let Some((ts, data)) = document.newest() else { continue };
         if body.passes(&group.filter, data) {
             if !group.failing.is_empty()
                 && let Some(((_, slot), _)) = order.get(document.name())
             {
                 group.failing.remove(slot);
             }
-            body.record(document.name(), Some((chunk.ts(index), data)));
+            body.record(document.name(), Some((ts, data)));
         }
     }
     None

@@ -1,5 +1,6 @@
 //! The making of pushes: one group after the other, a bounded part at a time. Members at the same place get the same bytes.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::group::Group;
@@ -12,6 +13,7 @@ use super::render::{Body, Heading, Part, too_slow};
 use super::terms::{Mode, Receiver, Slow, SubscriptionId};
 use super::tracked::Tracked;
 use super::{changes, latest};
+use crate::chunk::Blocks;
 use crate::collection::Collection;
 use crate::collections::Collections;
 use crate::limits::{FANOUT_MAX, GROUP_WORK, MEMBER_WORK, PUMP_WORK_MAX};
@@ -126,10 +128,12 @@ impl Subscriptions {
         let mut body = Body::new();
         let after = match group.mode {
             Mode::Latest => newest(first, group, tracked, live, now, &mut body),
-            Mode::All => match all_changes(first, group, tracked, live, now, &mut body) {
-                Some(after) => after,
-                None => return self.end_all(members, now, pushes),
-            },
+            Mode::All => {
+                match all_changes(first, group, tracked, (live, collections.blocks()), now, &mut body) {
+                    Some(after) => after,
+                    None => return self.end_all(members, now, pushes),
+                }
+            }
         };
         let ordinal = tracked.history.it.as_ref().map_or(0, |history| history.ordinal(after.position));
         let skipped = first.skipped;
@@ -246,7 +250,7 @@ fn all_changes(
     member: &mut Member,
     group: &mut Group,
     tracked: &Tracked,
-    live: Option<&Collection>,
+    (live, blocks): (Option<&Collection>, &RefCell<Blocks>),
     now: Now,
     body: &mut Body,
 ) -> Option<After> {
@@ -279,7 +283,7 @@ fn all_changes(
     };
     let (position, place) = (member.position, member.walk);
     let is_first = walk.is_first;
-    if !walk.step(group, body) {
+    if !walk.step(group, &mut blocks.borrow_mut(), body) {
         let heading = heading(position, Part::Last, is_first, member.skipped);
         return Some(After { stage: Stage::Live, position, walk: place, heading });
     }

@@ -2,6 +2,7 @@
 
 use super::group::Group;
 use super::render::Body;
+use crate::chunk::{Blocks, Records};
 use crate::document::Document;
 use crate::feed::Change;
 use crate::table::{Named, Pages};
@@ -23,7 +24,7 @@ impl RecordsWalk {
     }
 
     /// Writes the next records that the group wants; false when that were all.
-    pub(super) fn step(&mut self, group: &mut Group, body: &mut Body) -> bool {
+    pub(super) fn step(&mut self, group: &mut Group, blocks: &mut Blocks, body: &mut Body) -> bool {
         let end = self.documents.end();
         while self.slot < end {
             if body.is_full() {
@@ -38,12 +39,8 @@ impl RecordsWalk {
                         if body.is_full() {
                             return true;
                         }
-                        let (ts, data) = (chunk.ts(self.index), chunk.data(self.index));
-                        self.index += 1;
-                        if body.passes(&group.filter, data) {
-                            let document = document.name();
-                            body.change(&Change::Put { collection: "", document, ts, data });
-                        }
+                        let records = blocks.around(chunk, self.index);
+                        self.index = write(document.name(), &records, self.index, group, body);
                     }
                     (self.chunk, self.index) = (self.chunk + 1, 0);
                 }
@@ -52,4 +49,22 @@ impl RecordsWalk {
         }
         false
     }
+}
+
+/// Writes those of these records that the group wants, as far as there is room; returns the place of the next.
+fn write(
+    document: &str,
+    records: &Records<'_>,
+    mut index: usize,
+    group: &mut Group,
+    body: &mut Body,
+) -> usize {
+    while index < records.range().end && !body.is_full() {
+        let (ts, data) = (records.ts(index), records.data(index));
+        index += 1;
+        if body.passes(&group.filter, data) {
+            body.change(&Change::Put { collection: "", document, ts, data });
+        }
+    }
+    index
 }

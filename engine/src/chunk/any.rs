@@ -1,0 +1,157 @@
+//! A chunk of whatever kind.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::open::OpenChunk;
+use super::sizes::ChunkSizes;
+use crate::sealed::{Decoder, Sealed};
+
+/// Records in ascending order of time.
+#[derive(Clone)]
+pub(crate) enum Chunk {
+    Open(Rc<OpenChunk>),
+    Full(Arc<OpenChunk>),
+    Sealed(Sealed),
+}
+
+impl Chunk {
+    pub(crate) fn new(chunk: OpenChunk) -> Self {
+        Self::Open(Rc::new(chunk))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Sealed(sealed) => sealed.len(),
+            Self::Open(open) => open.len(),
+            Self::Full(full) => full.len(),
+        }
+    }
+
+    /// The memory of its records.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Sealed(sealed) => sealed.allocated_bytes(),
+            Self::Open(open) => open.bytes(),
+            Self::Full(full) => full.bytes(),
+        }
+    }
+
+    pub(crate) fn ts(&self, index: usize) -> i64 {
+        match self {
+            Self::Open(open) => open.ts(index),
+            Self::Full(full) => full.ts(index),
+            Self::Sealed(sealed) => sealed.ts(index),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn first_ts(&self) -> i64 {
+        match self {
+            Self::Open(open) => open.first_ts(),
+            Self::Full(full) => full.first_ts(),
+            Self::Sealed(sealed) => sealed.first_ts(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn last_ts(&self) -> i64 {
+        match self {
+            Self::Open(open) => open.last_ts(),
+            Self::Full(full) => full.last_ts(),
+            Self::Sealed(sealed) => sealed.last_ts(),
+        }
+    }
+
+    /// The number of records before this time.
+    pub(crate) fn count_before(&self, ts: i64) -> usize {
+        match self {
+            Self::Open(open) => open.count_before(ts),
+            Self::Full(full) => full.count_before(ts),
+            Self::Sealed(sealed) => sealed.count_before(ts),
+        }
+    }
+
+    /// The number of records at or before this time; the newest is what is most often asked for.
+    pub(crate) fn count_through(&self, ts: i64) -> usize {
+        match self {
+            Self::Open(open) => open.count_through(ts),
+            Self::Full(full) => full.count_through(ts),
+            Self::Sealed(sealed) => sealed.count_through(ts),
+        }
+    }
+
+    /// Has the CPU fetch what the newest record and the next one need.
+    #[inline]
+    pub(crate) fn prefetch_end(&self) {
+        if let Self::Open(open) = self {
+            open.prefetch_end();
+        }
+    }
+
+    /// The chunk as it is read, unless it is sealed.
+    #[inline]
+    pub(crate) fn unsealed(&self) -> Option<&OpenChunk> {
+        match self {
+            Self::Open(open) => Some(open),
+            Self::Full(full) => Some(full),
+            Self::Sealed(_) => None,
+        }
+    }
+
+    /// The chunk, to be changed; copied first if a snapshot or the thread that seals holds it. None if it is sealed.
+    #[inline]
+    pub(crate) fn unsealed_mut(&mut self) -> Option<&mut OpenChunk> {
+        if let Self::Full(full) = self {
+            let open = Arc::try_unwrap(std::mem::take(full)).unwrap_or_else(|full| (*full).clone());
+            *self = Self::new(open);
+        }
+        match self {
+            Self::Open(open) => Some(Rc::make_mut(open)),
+            Self::Full(_) | Self::Sealed(_) => None,
+        }
+    }
+
+    /// The chunk if nobody else holds it, so that a change of its memory alone copies nothing.
+    pub(crate) fn own_mut(&mut self) -> Option<&mut OpenChunk> {
+        match self {
+            Self::Open(open) => Rc::get_mut(open),
+            Self::Full(_) | Self::Sealed(_) => None,
+        }
+    }
+
+    /// The chunk to be sealed on any thread, unless it is sealed; copied if a snapshot holds it.
+    pub(crate) fn share_full(&mut self) -> Option<Arc<OpenChunk>> {
+        if let Self::Open(open) = self {
+            let open = Rc::try_unwrap(std::mem::take(open)).unwrap_or_else(|open| (*open).clone());
+            *self = Self::Full(Arc::new(open));
+        }
+        match self {
+            Self::Full(full) => Some(full.clone()),
+            Self::Open(_) | Self::Sealed(_) => None,
+        }
+    }
+}
+
+/// Takes a sealed chunk apart into open ones of the usual size, which are warm.
+pub(crate) fn open(sealed: &Sealed, sizes: &ChunkSizes) -> Vec<Chunk> {
+    // Of its own: the one for reading may be in use, and what follows takes far longer than making one.
+    let mut decoder = Decoder::default();
+    let mut reader = decoder.open(sealed);
+    let mut chunks = Vec::new();
+    let mut chunk = OpenChunk::default();
+    for block in 0..sealed.block_count() {
+        for (ts, data) in reader.block(block).records() {
+            if !chunk.has_room(data, sizes) {
+                chunks.push(std::mem::take(&mut chunk));
+            }
+            chunk.push(ts, data);
+        }
+    }
+    chunks.push(chunk);
+    chunks.iter_mut().for_each(|chunk| {
+        chunk.shrink();
+        chunk.set_warm(true);
+    });
+    chunks.into_iter().map(Chunk::new).collect()
+}
