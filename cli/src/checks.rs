@@ -52,10 +52,8 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
     if placement.cpus.iter().any(Option::is_some) {
         check_topology(Path::new("/sys"))?;
     }
-    if let Some(data) = &settings.data {
-        cpus::check_allowed("--storage-cpus", &data.writer_cpus, &limits.allowed)
-            .map_err(|error| error.to_string())?;
-    }
+    cpus::check_allowed("--storage-cpus", &settings.storage_cpus, &limits.allowed)
+        .map_err(|error| error.to_string())?;
     if placement.crowded {
         info!(
             cores = placement.cpus.len(),

@@ -102,6 +102,7 @@ fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
         connection_bytes_max: checked.connection_bytes_max,
         idle_timeout: settings.idle_timeout,
         slow: settings.slow,
+        sealing_cpus: settings.storage_cpus,
         legacy_auth: settings.legacy_auth,
     }
 }

@@ -73,7 +73,7 @@ pub struct Options {
           value_parser = sync_parser())]
     sync: SyncMode,
 
-    /// CPUs for the threads that store data, a list such as `0-3,8` [default: wherever the system puts them]
+    /// CPUs for the threads that seal and store data, a list such as `0-3,8` [default: wherever the system puts them]
     #[arg(long, env = "FLUXIONDB_STORAGE_CPUS", value_name = "LIST", value_parser = parse_cpus)]
     storage_cpus: Option<CpuList>,
 
@@ -212,6 +212,8 @@ pub struct Settings {
     pub secret_key: String,
     /// The keeping of data; `None` is in memory only.
     pub data: Option<DataSettings>,
+    /// CPUs for the writers and the thread that seals; empty for any.
+    pub storage_cpus: Vec<usize>,
     /// Port to listen on, 0 for any.
     pub port: u16,
     /// Address to listen on; `None` is the default.
@@ -263,12 +265,6 @@ impl Options {
                         `fluxiondb export --all --out-dir DIR`"
                 .into());
         }
-        if self.data.is_none() && self.storage_cpus.is_some() {
-            return Err(
-                "--storage-cpus places the threads that store data, so it needs a directory: --data DIR"
-                    .into(),
-            );
-        }
         if self.data.is_none() && self.sync == SyncMode::Always {
             return Err("--sync always stores every write, so it needs a directory: --data DIR".into());
         }
@@ -278,16 +274,18 @@ impl Options {
                     .into(),
             );
         }
+        let storage_cpus = self.storage_cpus.map_or_else(Vec::new, |CpuList(cpus)| cpus);
         let data = self.data.map(|directory| DataSettings {
             directory,
             flush_interval: self.flush_interval,
             sync: self.sync,
-            writer_cpus: self.storage_cpus.map_or_else(Vec::new, |CpuList(cpus)| cpus),
+            writer_cpus: storage_cpus.clone(),
             dirty_bytes_max: self.max_dirty_bytes,
         });
         Ok(Settings {
             secret_key: secret_key(self.secret_key, self.secret_key_file)?,
             data,
+            storage_cpus,
             port: self.port,
             bind: self.bind,
             metrics_bind: self.metrics_bind,

@@ -48,6 +48,8 @@ mod numbers;
 mod overload;
 #[path = "server/reference.rs"]
 mod reference;
+#[path = "server/sealing.rs"]
+mod sealing;
 #[path = "server/shutdown.rs"]
 mod shutdown;
 #[path = "server/slow_subscribers.rs"]

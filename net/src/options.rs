@@ -32,6 +32,8 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// Requests that take longer are logged.
     pub slow: Option<Duration>,
+    /// The CPUs of the thread that seals chunks; none leaves it to the system.
+    pub sealing_cpus: Vec<usize>,
     /// Take LTDB's authentication by first message.
     pub legacy_auth: bool,
 }

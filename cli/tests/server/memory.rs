@@ -12,12 +12,13 @@ const CACHE_BYTES: usize = 64 * MIB;
 /// Generous: it takes two seconds.
 const SECONDS: Duration = Duration::from_secs(20);
 
+/// A hundred megabytes; so few records of each document that none are sealed.
 fn fill(server: &Server) {
     let mut client = server.client();
     let text = "x".repeat(5000);
-    for time in 0..200 {
+    for time in 0..125 {
         let record = |document| json!({"ts": time, "doc": format!("d{document}"), "data": text, "col": "c"});
-        let records: Vec<_> = (0..100).map(record).collect();
+        let records: Vec<_> = (0..160).map(record).collect();
         client.done("ins", &json!(records));
     }
 }

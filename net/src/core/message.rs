@@ -6,7 +6,7 @@ use crate::core::keys::KeyChange;
 use crate::core::measures::Measures;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress, StreamId, Ticket};
 use crate::requests::keys::KeyAction;
-use fluxion_engine::{Packet, Push, Receiver, SubscriptionId, Terms};
+use fluxion_engine::{Packet, Push, Receiver, SealedWork, SubscriptionId, Terms};
 use std::sync::Arc;
 
 /// Asks a core to tell of itself.
@@ -59,6 +59,8 @@ pub enum Message {
     StepChanges,
     /// A core to itself: free some more of what was deleted.
     CollectGarbage,
+    /// From the thread that seals: chunks to be put in place.
+    Sealed(SealedWork),
     /// Tell of yourself.
     Tell(Ticket, Question),
     /// Measure yourself for an answer to `GET /metrics`; answer with `Measured`.
@@ -154,6 +156,7 @@ impl Message {
             | Message::Continue(_)
             | Message::StepChanges
             | Message::CollectGarbage
+            | Message::Sealed(_)
             | Message::Subscribe { .. }
             | Message::Unsubscribe(_)
             | Message::Push(_)

@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod peers;
 pub mod readiness;
 pub mod scrapes;
+pub mod sealing;
 pub mod socket;
 pub mod state;
 pub mod storage;

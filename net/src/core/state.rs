@@ -19,6 +19,7 @@ use crate::core::message::Message;
 use crate::core::peers::{Peers, SharedPeer};
 use crate::core::readiness::Readiness;
 use crate::core::scrapes::Scrapes;
+use crate::core::sealing::{Sealing, SealingSender};
 use crate::core::storage::Storage;
 use crate::core::streams::Streams;
 use crate::core::subscriptions::Subscriptions;
@@ -123,6 +124,8 @@ pub struct Start {
     pub writer: Option<(StorageOptions, Sender<Batch>)>,
     /// The API keys besides the master key.
     pub api_keys: Arc<[(String, Scope)]>,
+    /// The way to the thread that seals chunks.
+    pub sealing: SealingSender,
     /// Its sockets: none yet but the one that it listens on.
     pub readiness: Rc<Readiness>,
 }
@@ -161,6 +164,8 @@ pub struct Core {
     pub subscriptions: Subscriptions,
     /// Changes that go on in steps.
     pub unfinished: RefCell<Unfinished>,
+    /// The sealing of its shard.
+    pub sealing: Sealing,
     /// Deleted data is being freed.
     pub collecting: Cell<bool>,
     /// Reads messages.
@@ -218,6 +223,7 @@ impl Core {
             streams: RefCell::new(Streams::new(index)),
             subscriptions: Subscriptions::new(core_count, is_subscribed),
             unfinished: RefCell::default(),
+            sealing: Sealing::new(start.sealing),
             collecting: Cell::new(false),
             decoder: RefCell::default(),
             receive_buffer: RefCell::new(vec![0; READ_BYTES + PADDING_BYTES]),

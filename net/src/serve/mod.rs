@@ -15,6 +15,7 @@ pub mod pushes;
 pub mod refusals;
 pub mod replies;
 pub mod route;
+pub mod sealing;
 pub mod steps;
 pub mod storage;
 pub mod streams;

@@ -6,7 +6,7 @@ use crate::core::turns::Turn;
 use crate::limits::{MAILBOX_BATCH, MAILBOX_TURN_MAX, MAILBOX_TURN_PER_MESSAGE, TURN};
 use crate::serve::flush::flush;
 use crate::serve::{
-    clock, execute, keys, metrics, pushes, replies, steps, storage, streams, subscriptions, tell,
+    clock, execute, keys, metrics, pushes, replies, sealing, steps, storage, streams, subscriptions, tell,
 };
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,7 @@ fn handle(core: &Core, message: Message) {
         Message::Abandon(stream) => core.streams.borrow_mut().abandon(stream),
         Message::StepChanges => steps::step(core),
         Message::CollectGarbage => steps::collect_garbage(core),
+        Message::Sealed(work) => sealing::take(core, work),
         Message::Tell(ticket, question) => tell::tell(core, ticket, question),
         Message::Measure { from, scrape } => metrics::tell(core, from, scrape),
         Message::Measured { scrape, measures } => core.scrapes.add(scrape, *measures),

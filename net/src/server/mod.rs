@@ -3,5 +3,6 @@
 mod dispatch;
 mod listener;
 mod run;
+mod sealer;
 pub mod start;
 mod watch;

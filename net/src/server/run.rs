@@ -42,6 +42,7 @@ pub async fn run(core: Rc<Core>, listener: Listener, pages: Option<Listener>) {
         carry_out_messages(&core, storage::last_flush_is_over).await;
     }
     storage::close(&core);
+    core.sealing.close();
     core.shared.mailboxes[core.index].close();
 }
 

@@ -4,6 +4,7 @@
 use crate::core::handover::StorageOptions;
 use crate::core::message::Message;
 use crate::core::readiness::Readiness;
+use crate::core::sealing::SealingSender;
 use crate::core::state::{Core, Shared, Start};
 use crate::core::tally::TallyLimits;
 use crate::core::ticket::CoreIndex;
@@ -12,8 +13,9 @@ use crate::options::ServerOptions;
 use crate::requests::scope::Scope;
 use crate::server::listener::Listener;
 use crate::server::run::run;
+use crate::server::sealer;
 use crossbeam_channel::Sender;
-use fluxion_engine::{Batch, Shard};
+use fluxion_engine::{Batch, ChunkSizes, Shard};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::fmt;
 use std::io;
@@ -21,6 +23,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The reason for which a shard could not be filled, as whoever fills it says.
@@ -48,6 +51,8 @@ pub enum ServerError {
     Core(usize, String),
     /// The data of a shard can't be read.
     Load(LoadError),
+    /// The thread that seals chunks could not be started or has failed.
+    Sealer(String),
 }
 
 impl fmt::Display for ServerError {
@@ -56,6 +61,7 @@ impl fmt::Display for ServerError {
             ServerError::Listen(address, why) => write!(f, "can't listen on {address}: {why}"),
             ServerError::Core(index, why) => write!(f, "core {index} failed: {why}"),
             ServerError::Load(why) => why.fmt(f),
+            ServerError::Sealer(why) => write!(f, "the thread that seals chunks failed: {why}"),
         }
     }
 }
@@ -99,6 +105,7 @@ pub struct LoadedServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     cores: Vec<StartingCore>,
+    sealing_cpus: Vec<usize>,
 }
 
 /// A running server.
@@ -107,6 +114,7 @@ pub struct Server {
     pages_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     threads: Vec<ExecutorJoinHandle<()>>,
+    sealer: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -120,7 +128,7 @@ impl Server {
             per_address: options.connections_per_address_max,
         };
         let shared = Arc::new(Shared::new(core_count, limits));
-        let address = options.address;
+        let (address, sealing_cpus) = (options.address, options.sealing_cpus.clone());
         let options = Arc::new(options);
         let loaders = loaders.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         let begun = Instant::now();
@@ -131,7 +139,7 @@ impl Server {
         let starting = (0..core_count).zip(loaders).map(start).collect::<Result<Vec<_>, _>>()?;
         let cores = starting.into_iter().map(|core| core.loaded(begun, &options, &shared));
         let cores = cores.collect::<Result<_, _>>()?;
-        Ok(LoadedServer { address, shared, cores })
+        Ok(LoadedServer { address, shared, cores, sealing_cpus })
     }
 
     /// Where the server listens.
@@ -154,7 +162,10 @@ impl Server {
         for (index, thread) in self.threads.into_iter().enumerate() {
             thread.join().map_err(|error| ServerError::Core(index, error.to_string()))?;
         }
-        Ok(())
+        match self.sealer.map(JoinHandle::join) {
+            Some(Err(_)) => Err(ServerError::Sealer("it has panicked".into())),
+            Some(Ok(())) | None => Ok(()),
+        }
     }
 }
 
@@ -167,10 +178,17 @@ impl LoadedServer {
     /// Starts listening. Without `persistence` data lives in memory only.
     pub fn serve(self, persistence: Option<Persistence>) -> Result<Server, ServerError> {
         let core_count = self.cores.len();
-        let mut server =
-            Server { address: self.address, pages_address: None, shared: self.shared, threads: Vec::new() };
-        for (index, (core, start)) in self.cores.into_iter().zip(starts(persistence, core_count)).enumerate()
-        {
+        let (sealing, sealer) = sealer::start(self.shared.clone(), self.sealing_cpus)
+            .map_err(|error| ServerError::Sealer(error.to_string()))?;
+        let mut server = Server {
+            address: self.address,
+            pages_address: None,
+            shared: self.shared,
+            threads: Vec::new(),
+            sealer: None,
+        };
+        let starts = starts(persistence, core_count, sealing);
+        for (index, (core, start)) in self.cores.into_iter().zip(starts).enumerate() {
             // The first core finds the port when it is 0; the others join it there.
             match core.listen(server.address, start) {
                 Ok((thread, listening)) => {
@@ -186,6 +204,7 @@ impl LoadedServer {
                 }
             }
         }
+        server.sealer = Some(sealer);
         Ok(server)
     }
 }
@@ -199,15 +218,21 @@ const PREEMPT_INTERVAL: Duration = Duration::from_secs(3600);
 struct Storing {
     writer: Option<(StorageOptions, Sender<Batch>)>,
     api_keys: Arc<[(String, Scope)]>,
+    sealing: SealingSender,
 }
 
-fn starts(persistence: Option<Persistence>, core_count: usize) -> Vec<Storing> {
+fn starts(persistence: Option<Persistence>, core_count: usize, sealing: SealingSender) -> Vec<Storing> {
     let Some(Persistence { options, writers, api_keys }) = persistence else {
-        return (0..core_count).map(|_| Storing { writer: None, api_keys: Arc::default() }).collect();
+        let start = |sealing| Storing { writer: None, api_keys: Arc::default(), sealing };
+        return std::iter::repeat_n(sealing, core_count).map(start).collect();
     };
     assert_eq!(writers.len(), core_count);
     let api_keys: Arc<[_]> = api_keys.into();
-    let start = |sender| Storing { writer: Some((options, sender)), api_keys: api_keys.clone() };
+    let start = |sender| Storing {
+        writer: Some((options, sender)),
+        api_keys: api_keys.clone(),
+        sealing: sealing.clone(),
+    };
     writers.into_iter().map(start).collect()
 }
 
@@ -243,20 +268,20 @@ impl StartingCore {
         let builder = executor(index, &options);
         let taken = load.clone();
         let begin = move || async move {
-            let mut shard = Shard::new();
+            let mut shard = Shard::with_sizes(ChunkSizes { seals: true, ..ChunkSizes::default() });
             let load = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Err(why) = load.map_or(Ok(()), |load| load(&mut shard)) {
                 return drop(report_loaded.send(Err(ServerError::Load(why))));
             }
             let _ = report_loaded.send(Ok(()));
             // Nothing else runs on this thread yet, so it may wait; the sender is gone if another core failed.
-            let Ok((address, Storing { writer, api_keys })) = going.recv() else { return };
+            let Ok((address, Storing { writer, api_keys, sealing })) = going.recv() else { return };
             // One listens for the pages of all.
             let pages = options.pages_address.filter(|_| index == 0);
             match listen(address, pages) {
                 Ok((listening, listener, pages, readiness)) => {
                     let _ = report_listening.send(Ok(listening));
-                    let start = Start { shard, writer, api_keys, readiness };
+                    let start = Start { shard, writer, api_keys, sealing, readiness };
                     run(Rc::new(Core::new(index, options, shared, start)), listener, pages).await;
                 }
                 Err(error) => drop(report_listening.send(Err(error))),
