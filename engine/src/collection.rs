@@ -84,6 +84,14 @@ impl Collection {
         }
     }
 
+    /// Changes a document while it is loaded.
+    pub(crate) fn load(&mut self, document: usize, change: impl FnOnce(&mut Document)) {
+        let document = self.documents.get_mut(document);
+        self.counts.subtract(Counts::of(document));
+        change(document);
+        self.counts.add(Counts::of(document));
+    }
+
     /// Takes chunks of a document that are to be sealed; none if there are none.
     pub(crate) fn take_units(&mut self, document: usize, sizes: &ChunkSizes) -> Vec<Unit> {
         if self.documents.get(document).is_none() {

@@ -5,6 +5,7 @@
 //! changed; older ones are sealed, and opened again where a change must be made (`seal.rs`).
 //! Invariant: no chunk is empty, the times of a chunk are all before those of the next, and the last is not sealed.
 
+mod load;
 mod seal;
 #[cfg(test)]
 mod seal_tests;

@@ -2,6 +2,7 @@
 
 use super::state::SealingState;
 use crate::chunk::{Chunk, ChunkSizes, OpenChunk, RECORD_BYTES};
+use crate::sealed::Sealed;
 use crate::table::Named;
 
 /// A named series of records.
@@ -195,6 +196,12 @@ impl Document {
         } else {
             self.insert_new(at, index, ts, data, sizes)
         }
+    }
+
+    pub(super) fn add_sealed(&mut self, sealed: Sealed) {
+        self.record_count += sealed.len();
+        self.bytes += sealed.allocated_bytes();
+        self.chunks.push(Chunk::Sealed(sealed));
     }
 
     fn add_chunk(&mut self, at: usize, ts: i64, data: &str) {

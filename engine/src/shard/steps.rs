@@ -264,6 +264,7 @@ mod tests {
         let mut shard = Shard::new();
         let mut document = shard.load_document("c", "d");
         (0..count).for_each(|ts| document.put(ts, &data));
+        drop(document);
         let reader = shard.feed_mut().open_reader();
         let range = |from, to| Request::DeleteRange { collection: "c", document: "d", from, to };
         let mut steps_seen = 0;
