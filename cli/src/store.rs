@@ -6,7 +6,7 @@ use crate::limits::{BATCHES_WAITING, SHARD_DIRTY_BYTES_MIN};
 use crate::options::DataSettings;
 use fluxion_engine::Shard;
 use fluxion_net::{LoadError, Persistence, Reporter, Scope, StorageOptions};
-use fluxion_storage::{ApiKey, Loaded, Loader, Report, Store, StoreOptions, Writers};
+use fluxion_storage::{ApiKey, Loaded, Loader, Report, Sizes, Store, StoreOptions, Writers};
 use tracing::info;
 
 /// The data directory, open, and when changes are stored in it.
@@ -23,6 +23,7 @@ pub fn open(data: &DataSettings, shard_count: usize) -> Result<OpenStore, Error>
         shard_count,
         sync: data.sync,
         cpus: data.writer_cpus.clone(),
+        sizes: Sizes::default(),
     })?;
     let api_keys = store.api_keys()?.into_iter().map(restore_key).collect::<Result<_, _>>()?;
     let waiting_bytes_max = (data.dirty_bytes_max / shard_count).max(SHARD_DIRTY_BYTES_MIN);

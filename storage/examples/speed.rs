@@ -7,7 +7,7 @@
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use fluxion_engine::{Batch, Change, Shard, SyncMode, shard_of};
-use fluxion_storage::{Report, Store, StoreOptions};
+use fluxion_storage::{Report, Sizes, Store, StoreOptions};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,13 @@ impl Running {
 }
 
 fn open(directory: &Path, shard_count: usize) -> Store {
-    let options =
-        StoreOptions { directory: directory.into(), shard_count, sync: SyncMode::Interval, cpus: Vec::new() };
+    let options = StoreOptions {
+        directory: directory.into(),
+        shard_count,
+        sync: SyncMode::Interval,
+        cpus: Vec::new(),
+        sizes: Sizes::default(),
+    };
     Store::open(options).unwrap()
 }
 

@@ -18,6 +18,8 @@ pub enum Error {
     Database(PathBuf, rusqlite::Error),
     /// A file can't be used as it is: what is wrong, and what to do.
     Unusable(PathBuf, String),
+    /// What a file holds doesn't agree with its checksums: what is damaged.
+    Damaged(PathBuf, String),
     /// The thread of a writer could not be started, or has failed.
     Thread(String),
     /// The server ended before this many changes of a shard could be stored.
@@ -37,6 +39,15 @@ impl Error {
     /// Adds the file to an error of SQLite.
     pub(crate) fn in_file(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
         move |error| Error::Database(path.to_owned(), error)
+    }
+
+    /// What is wrong, without the file.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Error::Database(_, why) => describe(why),
+            Error::Damaged(_, what) | Error::Unusable(_, what) => what.clone(),
+            other => other.to_string(),
+        }
     }
 }
 
@@ -60,6 +71,11 @@ impl fmt::Display for Error {
             ),
             Error::Database(path, why) => write!(f, "{}: {}", path.display(), describe(why)),
             Error::Unusable(path, why) => write!(f, "{}: {why}", path.display()),
+            Error::Damaged(path, what) => write!(
+                f,
+                "{} is damaged ({what}); it was left as it is. Put back a backup of the whole directory",
+                path.display()
+            ),
             Error::Thread(why) => write!(f, "a writer's thread: {why}"),
             Error::Several(errors) => {
                 let texts: Vec<String> = errors.iter().map(Error::to_string).collect();

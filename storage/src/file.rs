@@ -1,7 +1,8 @@
 //! One shard's file, made, opened and recognised. A file that can't be used is left as it is.
 
 use crate::error::Error;
-use crate::limits::{BUSY_TIMEOUT, CACHE_KIB, CHECKPOINT_PAGES, WAL_BYTES_KEPT};
+use crate::limits::{BUSY_TIMEOUT, CACHE_KIB, CHECKPOINT_PAGES, PAGES_GIVEN_BACK, Sizes, WAL_BYTES_KEPT};
+use crate::state::{LogStart, State};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::{File, OpenOptions};
@@ -11,19 +12,33 @@ use std::path::{Path, PathBuf};
 /// The mode of all files: nobody else may read them, for API keys are in them.
 pub(crate) const FILE_MODE: u32 = 0o600;
 
-/// The layout that this version writes.
-pub(crate) const FORMAT_VERSION: i64 = 1;
+/// The layout that this version writes. Version 1, which had a row for each record, was in no release.
+pub(crate) const FORMAT_VERSION: i64 = 2;
+
+/// Before there is a table: pages that the log leaves can be given back.
+const PAGES: &str = "PRAGMA auto_vacuum = INCREMENTAL";
 
 const SCHEMA: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE docs (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, doc TEXT NOT NULL, UNIQUE (collection, doc));
-    CREATE TABLE records (doc_id INTEGER NOT NULL, ts INTEGER NOT NULL, data TEXT NOT NULL,
-                          PRIMARY KEY (doc_id, ts)) WITHOUT ROWID;
-    CREATE TABLE key_values (collection TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-                             PRIMARY KEY (collection, key)) WITHOUT ROWID;
-    CREATE TABLE api_keys (api_key TEXT PRIMARY KEY, scope TEXT NOT NULL) WITHOUT ROWID;
-    CREATE VIEW all_records (collection, doc, ts, data) AS
-        SELECT collection, doc, ts, data FROM docs JOIN records ON doc_id = id;";
+    CREATE TABLE state (name TEXT PRIMARY KEY, count INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE log (first INTEGER PRIMARY KEY, changes INTEGER NOT NULL, chain INTEGER NOT NULL, bytes BLOB NOT NULL);
+    CREATE TABLE documents (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, document TEXT NOT NULL,
+                            checksum INTEGER NOT NULL, UNIQUE (collection, document));
+    CREATE TABLE chunks (id INTEGER PRIMARY KEY, document INTEGER NOT NULL, first_ts INTEGER NOT NULL,
+                         last_ts INTEGER NOT NULL, records INTEGER NOT NULL, text_bytes INTEGER NOT NULL,
+                         checksum INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE (document, first_ts));
+    CREATE TABLE entries (collection TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, checksum INTEGER NOT NULL,
+                          PRIMARY KEY (collection, key)) WITHOUT ROWID;
+    CREATE TABLE api_keys (api_key TEXT PRIMARY KEY, scope TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE VIEW all_chunks (collection, document, first_ts, last_ts, records, text_bytes, bytes) AS
+        SELECT collection, documents.document, first_ts, last_ts, records, text_bytes, length(bytes)
+        FROM documents JOIN chunks ON chunks.document = documents.id;";
+
+/// The number of the first change of all.
+const FIRST_NUMBER: u64 = 1;
+
+/// Statements that are kept ready: all that merging needs, and some.
+const STATEMENTS_KEPT: usize = 64;
 
 /// The key whose presence says that the file was finished; it is written in the transaction that makes the tables.
 const META_VERSION: &str = "format_version";
@@ -32,6 +47,7 @@ const META_VERSION: &str = "format_version";
 pub(crate) struct ShardFile {
     pub(crate) path: PathBuf,
     pub(crate) connection: Connection,
+    pub(crate) sizes: Sizes,
 }
 
 /// The name of a shard's file.
@@ -63,6 +79,7 @@ impl ShardFile {
             .open(&path)
             .map_err(|error| Error::File(path.clone(), error))?;
         let mut file = ShardFile::connect(&path)?;
+        file.run_ref(|connection| connection.execute_batch(PAGES))?;
         file.use_log()?;
         file.run(|connection| {
             let transaction = connection.transaction()?;
@@ -73,6 +90,8 @@ impl ShardFile {
             insert.execute(params!["store", store.unwrap_or(&new)])?;
             insert.execute(params![META_VERSION, FORMAT_VERSION])?;
             drop(insert);
+            let log = LogStart { number: FIRST_NUMBER, chain: 0 };
+            State { sums: Default::default(), log }.write(&transaction)?;
             transaction.commit()
         })?;
         sync_directory(directory)?;
@@ -87,14 +106,19 @@ impl ShardFile {
         if tables == 0 {
             return Ok(None);
         }
-        let is_ours: i64 =
-            file.query("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'docs', 'records')")?;
-        let version = if is_ours == 3 { file.meta::<i64>(META_VERSION)? } else { None };
+        let is_ours: i64 = file
+            .query("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'log', 'docs', 'records')")?;
+        let version = if is_ours >= 2 { file.meta::<i64>(META_VERSION)? } else { None };
         match version {
             None => Err(file.unusable("it is not a file of this server; move it out of the data directory")),
             Some(version) if version > FORMAT_VERSION => Err(file.unusable(&format!(
                 "it was written by a newer version of this server (format {version}, this one knows {FORMAT_VERSION}); \
                  start that version instead"
+            ))),
+            Some(version) if version < FORMAT_VERSION => Err(file.unusable(&format!(
+                "it was written by a version of this server from before its release (format {version}, this one knows \
+                 {FORMAT_VERSION}), and can't be read any more; export it with that version, and import it into an empty \
+                 directory"
             ))),
             Some(_) => match file.meta::<i64>("shard")? {
                 Some(shard) if shard == index as i64 => Ok(Some(file)),
@@ -110,7 +134,7 @@ impl ShardFile {
     pub(crate) fn open_to_read(path: &Path) -> Result<ShardFile, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
-        let file = ShardFile { path: path.to_owned(), connection };
+        let file = ShardFile { path: path.to_owned(), connection, sizes: Sizes::default() };
         file.run_ref(|connection| connection.busy_timeout(BUSY_TIMEOUT))?;
         Ok(file)
     }
@@ -118,9 +142,10 @@ impl ShardFile {
     fn connect(path: &Path) -> Result<ShardFile, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
-        let file = ShardFile { path: path.to_owned(), connection };
+        let file = ShardFile { path: path.to_owned(), connection, sizes: Sizes::default() };
         file.run_ref(|connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
             // Whatever is found wrong with this file or another: closing it again must not change it.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -208,6 +233,18 @@ impl ShardFile {
     pub(crate) fn unusable(&self, why: &str) -> Error {
         Error::Unusable(self.path.clone(), why.into())
     }
+
+    /// The error for what doesn't agree with its checksums.
+    pub(crate) fn damaged(&self, what: &str) -> Error {
+        Error::Damaged(self.path.clone(), what.into())
+    }
+
+    /// Gives back pages that the log has left free.
+    pub(crate) fn give_pages_back(&self) -> Result<(), Error> {
+        self.run_ref(|connection| {
+            connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})"))
+        })
+    }
 }
 
 /// Begins a new write-ahead log by a commit that changes nothing. SQLite syncs the log's header with the first commit,
@@ -234,7 +271,7 @@ mod tests {
         let path = directory.0.join(file_name(0));
         let connection =
             Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), c"unix-none").unwrap();
-        let file = ShardFile { path, connection };
+        let file = ShardFile { path, connection, sizes: Sizes::default() };
         let wrong = file.use_log().unwrap_err().to_string();
         assert!(wrong.contains("shard-000.db") && wrong.contains("\"delete\""), "{wrong}");
         assert!(wrong.contains("local disk"), "{wrong}");

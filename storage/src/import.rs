@@ -11,6 +11,7 @@ use crate::directory;
 use crate::error::Error;
 use crate::file::{ShardFile, sync_directory};
 use crate::source::Source;
+use crate::state::{State, TABLES};
 use crate::tally::Tally;
 use fluxion_engine::{ShardId, shard_of};
 use rusqlite::Row;
@@ -63,7 +64,8 @@ pub(crate) fn run(directory: &Path, files: &mut [ShardFile], shard_count: usize)
 
 fn is_empty(files: &[ShardFile]) -> Result<bool, Error> {
     for file in files {
-        let any = "SELECT EXISTS (SELECT 1 FROM docs) OR EXISTS (SELECT 1 FROM key_values) OR EXISTS (SELECT 1 FROM api_keys)";
+        let any = "SELECT EXISTS (SELECT 1 FROM documents) OR EXISTS (SELECT 1 FROM entries)
+                   OR EXISTS (SELECT 1 FROM api_keys) OR EXISTS (SELECT 1 FROM log)";
         if file.query(any)? {
             return Ok(false);
         }
@@ -74,9 +76,11 @@ fn is_empty(files: &[ShardFile]) -> Result<bool, Error> {
 fn empty(file: &mut ShardFile) -> Result<(), Error> {
     file.run(|connection| {
         let transaction = connection.transaction()?;
-        for table in ["records", "docs", "key_values", "api_keys"] {
+        for table in TABLES.iter().chain(&["log"]) {
             transaction.execute(&format!("DELETE FROM {table}"), [])?;
         }
+        let log = State::read(&transaction)?.log;
+        State { sums: Default::default(), log }.write(&transaction)?;
         transaction.commit()
     })
 }

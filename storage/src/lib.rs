@@ -1,11 +1,14 @@
 //! Keeping data: one SQLite file and one writer thread a shard.
 //!
 //! It may import the engine, and nothing of the network layer or of the binary.
-//! From below: `file` and `directory` know what lies on disk, `plan` and `commit` store a batch, `load` reads a shard,
-//! `copying` fills files for `relocate`, which moves collections when the number of shards has changed, and for `import`,
-//! which takes over a file of the C++ server. `writer` is the thread of a shard, and `store` the directory as a whole.
+//! From below: `file` and `directory` know what lies on disk, `rows` and `log` what is in a file and how it is changed.
+//! `pack` is what the log is made of, `plan` what it comes to, and `merge` brings that into the tables, one `series` of records
+//! after the other. `read` reads and checks a file, for `load`, which fills a shard, and for `check`. `copying` fills files for
+//! `relocate`, which moves collections when the number of shards has changed, and for `import`, which takes over a file of
+//! the C++ server. `writer` is the thread of a shard, and `store` the directory as a whole.
 
-mod commit;
+mod check;
+mod checksum;
 mod copying;
 mod directory;
 mod error;
@@ -14,15 +17,22 @@ mod import;
 mod life;
 mod limits;
 mod load;
+mod log;
+mod merge;
+mod pack;
 mod plan;
+mod read;
 mod relocate;
+mod rows;
+mod series;
 mod source;
+mod state;
 mod store;
 mod tally;
 mod writer;
 
 pub use error::Error;
-pub use limits::TEXT_BYTES_MAX;
+pub use limits::{Sizes, TEXT_BYTES_MAX};
 pub use load::{Loaded, Loader};
 pub use store::{ApiKey, Store, StoreOptions};
 pub use writer::{Report, Writers};

@@ -6,6 +6,7 @@
 use crate::error::Error;
 use crate::file::ShardFile;
 use crate::limits::UNCHANGED_MAX;
+use crate::log::LogEnd;
 use rusqlite::params;
 
 const META_LIFE: &str = "life";
@@ -35,7 +36,7 @@ impl Life {
         Ok(Life {
             epoch,
             before: before.map(|(epoch, _)| epoch),
-            first_number: before.map_or(1, |(_, next_number)| next_number),
+            first_number: LogEnd::find(file)?.next_number,
         })
     }
 
@@ -92,6 +93,8 @@ fn read(text: &str) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Rows;
+    use crate::state::LogStart;
     use crate::store::tests::TempDir;
 
     #[test]
@@ -102,6 +105,9 @@ mod tests {
         assert_eq!((first.before, first.first_number), (None, 1));
         let known =
             [("a".to_owned(), 3), ("a\0b".to_owned(), 9), ("a b\n".to_owned(), 7), ("ü".to_owned(), 18)];
+        let mut rows = Rows::begin(&file).unwrap();
+        rows.set_log_start(LogStart { number: 18, chain: 5 });
+        rows.commit().unwrap();
         first.mark_ended(&mut file, 18, &known).unwrap();
         let mut unchanged_then = unchanged(&file).unwrap();
         unchanged_then.sort();
@@ -112,7 +118,7 @@ mod tests {
         Life::mark_begun(&file).unwrap();
         assert!(unchanged(&file).unwrap().is_empty());
         let third = Life::begin(&file).unwrap();
-        assert_eq!((third.before, third.first_number), (None, 1), "the second one crashed");
+        assert_eq!((third.before, third.first_number), (None, 18), "the second one crashed");
     }
 
     #[test]

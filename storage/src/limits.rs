@@ -13,10 +13,6 @@ pub const TEXT_BYTES_MAX: usize = 512 << 20;
 /// A row's share of a transaction besides its text: its key, and its part of the tree.
 pub const ROW_BYTES: usize = 32;
 
-/// Records that one transaction deletes where a collection has been moved away: pages that become free are hardly
-/// written, so this bounds what is done again, not the log.
-pub const RECORDS_DELETED: usize = if cfg!(test) { 10 } else { 100_000 };
-
 /// Pages in the write-ahead log after which a commit copies them into the file: 16 MiB, which takes tens of milliseconds.
 /// With four times as many each took 300 ms, longer than a batch, and writers waited for it.
 pub const CHECKPOINT_PAGES: u32 = 4_096;
@@ -52,3 +48,50 @@ pub const SHARDS_MAX: usize = 1024;
 /// Collections of which it is stored from when on they have not changed, at the end of a server's life: those that somebody
 /// has subscribed to lately.
 pub(crate) const UNCHANGED_MAX: usize = 10_000;
+
+/// The sizes of what a file holds: those of the server by default, others for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Packed changes in one row of the log, about; a batch of more is several rows.
+    pub log_row_bytes: usize,
+    /// Size of the log from which on it is brought into the tables: as much is held in memory then, and replayed after a
+    /// crash. With less, chunks of documents that are rarely written to are written anew more often.
+    pub log_bytes: usize,
+    /// What one step of that writes and takes, about: some milliseconds, which the next batch waits at most.
+    pub step_bytes: usize,
+    /// Records in a stored chunk, as in one that is sealed in memory.
+    pub chunk_records: usize,
+    /// Text in a stored chunk, unless it is of one record.
+    pub chunk_text_bytes: usize,
+    /// New records that are merged into a document in one go.
+    pub window_records: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes {
+            log_row_bytes: 4 << 20,
+            log_bytes: 32 << 20,
+            step_bytes: 1 << 20,
+            chunk_records: 1024,
+            chunk_text_bytes: 128 << 10,
+            window_records: 8192,
+        }
+    }
+}
+
+/// A chunk that isn't full is put together with what is behind it if that has this part of its records: with a smaller one,
+/// records are written anew more often; with a larger one, chunks stay small longer.
+pub const JOIN_RATIO: i64 = 4;
+
+/// Free pages that a clean stop gives back to the file system: as many as the log had, and some that deletions have left.
+pub const PAGES_GIVEN_BACK: u32 = 16 << 10;
+
+/// Damaged parts of a file that an error names.
+pub const DAMAGE_TOLD: usize = 3;
+
+/// Records of the log that are put into a shard in one go.
+pub const REPLAYED_RECORDS: usize = 256;
+
+/// So many times its usual size a log may come to while it can't be merged. Then batches fail for that reason.
+pub const LOG_FULL: usize = 4;

@@ -1,11 +1,15 @@
-//! Filling a shard from its file: one pass in the order of the file, on the thread that owns the shard.
+//! Filling a shard from its file, on the thread that owns the shard: chunks as they are, then the log's changes again.
 
 use crate::error::Error;
 use crate::file::ShardFile;
 use crate::life::{self, Life};
-use fluxion_engine::{Outcome, Request, Shard};
-use rusqlite::Rows;
-use std::collections::HashMap;
+use crate::limits::{DAMAGE_TOLD, REPLAYED_RECORDS};
+use crate::log::LogRow;
+use crate::pack::Unpacker;
+use crate::read::{Damage, Reader, read};
+use crate::rows::ChunkRow;
+use fluxion_engine::sealed::Sealed;
+use fluxion_engine::{Change, Record, Shard};
 use std::path::{Path, PathBuf};
 
 /// The size of what was loaded.
@@ -33,20 +37,14 @@ impl Loader {
     /// Fills the shard. On an error it may be filled in part.
     pub fn load(self, shard: &mut Shard) -> Result<Loaded, Error> {
         let file = ShardFile::open_to_read(&self.path)?;
-        let mut loaded = Loaded::default();
-        file.run_ref(|connection| {
-            let mut names = HashMap::new();
-            let mut documents = connection.prepare("SELECT id, collection, doc FROM docs")?;
-            let mut rows = documents.query([])?;
-            while let Some(row) = rows.next()? {
-                names.insert(row.get::<_, i64>(0)?, (row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-            }
-            let mut records =
-                connection.prepare("SELECT doc_id, ts, data FROM records ORDER BY doc_id, ts")?;
-            load_records(shard, &names, records.query([])?, &mut loaded)?;
-            let mut entries = connection.prepare("SELECT collection, key, value FROM key_values")?;
-            load_entries(shard, entries.query([])?, &mut loaded)
-        })?;
+        let mut filling =
+            Filling { shard, chunks: Vec::new(), names: Default::default(), damage: Vec::new() };
+        read(&file, &mut filling)?;
+        filling.end_document();
+        let damage = filling.damage;
+        if !damage.is_empty() {
+            return Err(file.damaged(&tell(&damage)));
+        }
         let Life { epoch, before, first_number } = self.life;
         shard.feed_mut().start(first_number);
         shard.set_epoch(epoch, before);
@@ -55,42 +53,83 @@ impl Loader {
                 shard.note_unchanged(&collection, number);
             }
         }
-        Ok(loaded)
+        Ok(Loaded {
+            documents: shard.document_count(),
+            records: shard.record_count(),
+            entries: shard.entry_count(),
+        })
     }
 }
 
-fn load_records(
-    shard: &mut Shard,
-    names: &HashMap<i64, (String, String)>,
-    mut rows: Rows<'_>,
-    loaded: &mut Loaded,
-) -> rusqlite::Result<()> {
-    let mut current = None;
-    while let Some(row) = rows.next()? {
-        let id: i64 = row.get(0)?;
-        if current.as_ref().is_none_or(|(known, _)| *known != id) {
-            // A record whose document has no name: not what we wrote.
-            let (collection, document) =
-                names.get(&id).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, id))?;
-            current = Some((id, shard.load_document(collection, document)));
-            loaded.documents += 1;
-        }
-        if let Some((_, document)) = &mut current {
-            document.put(row.get(1)?, row.get_ref(2)?.as_str()?);
-            loaded.records += 1;
-        }
+/// The first parts that are damaged, and how many others there are.
+pub(crate) fn tell(damage: &[Damage]) -> String {
+    let told: Vec<&str> = damage.iter().take(DAMAGE_TOLD).map(Damage::what).collect();
+    let mut text = told.join("; ");
+    if damage.len() > told.len() {
+        text.push_str(&format!("; and {} more", damage.len() - told.len()));
     }
-    Ok(())
+    text
 }
 
-fn load_entries(shard: &mut Shard, mut rows: Rows<'_>, loaded: &mut Loaded) -> rusqlite::Result<()> {
-    let mut out = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (collection, key, value) =
-            (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
-        let set = shard.execute(&Request::SetValue { collection, key, value }, &mut out);
-        assert!(matches!(set, Ok(Outcome::Done)), "only patterns can be wrong");
-        loaded.entries += 1;
+/// A shard that is being filled.
+struct Filling<'a> {
+    shard: &'a mut Shard,
+    /// Those of the document that is being read.
+    chunks: Vec<Sealed>,
+    names: (String, String),
+    damage: Vec<Damage>,
+}
+
+impl Filling<'_> {
+    fn end_document(&mut self) {
+        let (collection, document) = &self.names;
+        let mut loader = self.shard.load_document(collection, document);
+        self.chunks.drain(..).for_each(|sealed| loader.put_sealed(sealed));
     }
-    Ok(())
+}
+
+impl Reader for Filling<'_> {
+    fn chunk(&mut self, collection: &str, document: &str, _: &ChunkRow, sealed: Sealed) -> Result<(), Error> {
+        if self.names.0 != collection || self.names.1 != document {
+            self.end_document();
+            self.names = (collection.to_owned(), document.to_owned());
+        }
+        self.chunks.push(sealed);
+        Ok(())
+    }
+
+    fn entry(&mut self, collection: &str, key: &str, value: &str) -> Result<(), Error> {
+        self.shard.replay(Change::SetValue { collection, key, value });
+        Ok(())
+    }
+
+    fn log(&mut self, row: LogRow) -> Result<(), Error> {
+        self.end_document();
+        let mut records = Vec::new();
+        for change in Unpacker::new(&row.bytes) {
+            let Some(change) = change else {
+                let what = format!("changes from {} on in the log make no sense", row.first);
+                self.damage.push(Damage::Log(what));
+                break;
+            };
+            if let Change::Put { collection, document, ts, data } = change {
+                records.push(Record { collection, document, ts, data });
+            }
+            let is_put = matches!(change, Change::Put { .. });
+            if !is_put || records.len() == REPLAYED_RECORDS {
+                self.shard.replay_records(&records);
+                records.clear();
+            }
+            if !is_put {
+                self.shard.replay(change);
+            }
+        }
+        self.shard.replay_records(&records);
+        Ok(())
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<(), Error> {
+        self.damage.push(damage);
+        Ok(())
+    }
 }

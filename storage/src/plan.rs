@@ -1,61 +1,107 @@
-//! The net effect of a batch: each record, entry and key once, as it is in the end, and the older ones that go.
+//! The net effect of changes: each record and entry once, as it is in the end, and the older ones that go.
 //!
-//! A deletion drops what the batch itself had put before, and is noted for what the file holds. So all deletions of
+//! A deletion drops what the changes themselves had put before, and is noted for what the tables hold. So all deletions of
 //! collections, then of documents, then of ranges, then all puts, do what the changes in their order would have done.
 
-use fluxion_engine::{Batch, ChangeRef};
+use fluxion_engine::ChangeRef;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 /// The net effect on one document.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct DocumentPlan<'a> {
-    /// All of its records in the file go first.
+    /// All of its records in the tables go first.
     pub(crate) cleared: bool,
-    /// Times, both inclusive, whose records in the file go then.
+    /// Times, both inclusive, whose records in the tables go then.
     pub(crate) ranges: Vec<(i64, i64)>,
-    /// Records by time to be stored at last; none where one is deleted.
-    pub(crate) records: BTreeMap<i64, Option<&'a str>>,
+    /// Records to be stored at last, or deleted.
+    pub(crate) records: Records<'a>,
 }
 
-/// The net effect of a batch.
+/// Records by time; without a text where one is deleted. Most come in order of time.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Records<'a> {
+    Ascending(Vec<(i64, Option<&'a str>)>),
+    Any(BTreeMap<i64, Option<&'a str>>),
+}
+
+impl Default for Records<'_> {
+    fn default() -> Self {
+        Records::Ascending(Vec::new())
+    }
+}
+
+impl<'a> Records<'a> {
+    fn put(&mut self, ts: i64, data: Option<&'a str>) {
+        match self {
+            Records::Ascending(records) => match records.last_mut() {
+                Some(last) if last.0 == ts => last.1 = data,
+                Some(last) if last.0 > ts => drop(self.any().insert(ts, data)),
+                _ => records.push((ts, data)),
+            },
+            Records::Any(records) => drop(records.insert(ts, data)),
+        }
+    }
+
+    fn forget_range(&mut self, from: i64, to: i64) {
+        if let Records::Ascending(records) = self
+            && records.last().is_none_or(|(last, _)| *last < from)
+        {
+            return;
+        }
+        let records = self.any();
+        let gone: Vec<i64> = records.range(from..=to).map(|(ts, _)| *ts).collect();
+        for ts in gone {
+            records.remove(&ts);
+        }
+    }
+
+    fn any(&mut self) -> &mut BTreeMap<i64, Option<&'a str>> {
+        if let Records::Ascending(records) = self {
+            *self = Records::Any(std::mem::take(records).into_iter().collect());
+        }
+        match self {
+            Records::Any(records) => records,
+            Records::Ascending(_) => unreachable!("made so above"),
+        }
+    }
+
+    /// All of them by time.
+    pub(crate) fn into_vec(self) -> Vec<(i64, Option<&'a str>)> {
+        match self {
+            Records::Ascending(records) => records,
+            Records::Any(records) => records.into_iter().collect(),
+        }
+    }
+}
+
+/// The net effect of changes, but those of API keys, which are in their table at once.
 #[derive(Default)]
 pub(crate) struct Plan<'a> {
-    /// Collections whose content in the file goes first.
+    /// Collections whose content in the tables goes first.
     pub(crate) cleared: Vec<&'a str>,
     /// Documents by collection and name.
     pub(crate) documents: Vec<((&'a str, &'a str), DocumentPlan<'a>)>,
     /// Entries by collection and key; none where it is removed.
     pub(crate) entries: HashMap<&'a str, BTreeMap<&'a str, Option<&'a str>>>,
-    /// Scopes of API keys; none where the key is removed.
-    pub(crate) api_keys: BTreeMap<&'a str, Option<&'a str>>,
     places: HashMap<&'a str, HashMap<&'a str, usize>>,
     /// The document that the change before was about.
     recent: Option<usize>,
 }
 
 impl<'a> Plan<'a> {
-    /// Works out the net effect of a batch.
-    pub(crate) fn new(batch: &'a Batch) -> Plan<'a> {
-        let mut plan = Plan::default();
-        batch.changes().for_each(|change| plan.add(change));
-        plan
-    }
-
-    fn add(&mut self, change: ChangeRef<'a>) {
+    /// Adds the next change.
+    pub(crate) fn add(&mut self, change: ChangeRef<'a>) {
         match change {
             ChangeRef::Put { collection, document, ts, data } => {
-                self.document(collection, document).records.insert(ts, Some(data));
+                self.document(collection, document).records.put(ts, Some(data));
             }
             ChangeRef::DeleteRecord { collection, document, ts } => {
-                self.document(collection, document).records.insert(ts, None);
+                self.document(collection, document).records.put(ts, None);
             }
             ChangeRef::DeleteRange { collection, document, from, to } => {
                 let document = self.document(collection, document);
-                let gone: Vec<i64> = document.records.range(from..=to).map(|(ts, _)| *ts).collect();
-                for ts in gone {
-                    document.records.remove(&ts);
-                }
+                document.records.forget_range(from, to);
                 if !document.cleared {
                     document.ranges.push((from, to));
                 }
@@ -71,8 +117,7 @@ impl<'a> Plan<'a> {
             ChangeRef::RemoveValue { collection, key } => {
                 self.entries.entry(collection).or_default().insert(key, None);
             }
-            ChangeRef::SetApiKey { key, scope } => drop(self.api_keys.insert(key, Some(scope))),
-            ChangeRef::RemoveApiKey { key } => drop(self.api_keys.insert(key, None)),
+            ChangeRef::SetApiKey { .. } | ChangeRef::RemoveApiKey { .. } => {}
         }
     }
 
@@ -105,24 +150,18 @@ impl<'a> Plan<'a> {
 impl DocumentPlan<'_> {
     /// Whether it leaves the document as it is.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.cleared && self.ranges.is_empty() && self.records.is_empty()
-    }
-
-    /// Whether it may leave the document without records.
-    pub(crate) fn deletes(&self) -> bool {
-        self.cleared || !self.ranges.is_empty() || self.records.values().any(Option::is_none)
-    }
-
-    /// Whether it stores a record.
-    pub(crate) fn puts(&self) -> bool {
-        self.records.values().any(Option::is_some)
+        let has_records = match &self.records {
+            Records::Ascending(records) => !records.is_empty(),
+            Records::Any(records) => !records.is_empty(),
+        };
+        !self.cleared && self.ranges.is_empty() && !has_records
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fluxion_engine::Change;
+    use fluxion_engine::{Batch, Change};
 
     type State = BTreeMap<(String, String), BTreeMap<i64, String>>;
 
@@ -167,8 +206,13 @@ mod tests {
             for &(from, to) in &plan.ranges {
                 replay(state, Change::DeleteRange { collection, document, from, to });
             }
-            for (&ts, data) in &plan.records {
-                match *data {
+            let records = match &plan.records {
+                Records::Ascending(records) => records.clone(),
+                Records::Any(records) => records.iter().map(|(ts, data)| (*ts, *data)).collect(),
+            };
+            assert!(records.is_sorted_by(|a, b| a.0 < b.0));
+            for (ts, data) in records {
+                match data {
                     Some(data) => replay(state, Change::Put { collection, document, ts, data }),
                     None => replay(state, Change::DeleteRecord { collection, document, ts }),
                 }
@@ -211,19 +255,10 @@ mod tests {
                 });
             }
             batch.changes().for_each(|change| replay(&mut by_changes, change));
-            carry_out(&mut by_plans, &Plan::new(&batch));
+            let mut plan = Plan::default();
+            batch.changes().for_each(|change| plan.add(change));
+            carry_out(&mut by_plans, &plan);
             assert_eq!(by_plans, by_changes);
         }
-    }
-
-    #[test]
-    fn api_keys_end_as_they_were_last() {
-        let mut batch = Batch::default();
-        batch.push(Change::SetApiKey { key: "a", scope: "readonly" });
-        batch.push(Change::SetApiKey { key: "a", scope: "read_write" });
-        batch.push(Change::SetApiKey { key: "b", scope: "readonly" });
-        batch.push(Change::RemoveApiKey { key: "b" });
-        let plan = Plan::new(&batch);
-        assert_eq!(plan.api_keys, [("a", Some("read_write")), ("b", None)].into());
     }
 }

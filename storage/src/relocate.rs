@@ -4,14 +4,14 @@
 //! clients before all of it is over, so wherever a crash comes, the two copies together are the collection, and the
 //! next start, with whatever number of shards, puts them together.
 
-use crate::commit::{delete_collection, document_ids};
 use crate::copying::Copying;
 use crate::error::Error;
 use crate::file::ShardFile;
-use crate::limits::{RECORDS_DELETED, ROW_BYTES, TRANSACTION_BYTES};
+use crate::limits::{ROW_BYTES, TRANSACTION_BYTES};
+use crate::merge::clear_some;
+use crate::rows::{CHUNK_COLUMNS, ChunkRow, Rows};
 use crate::tally::Tally;
 use fluxion_engine::{ShardId, shard_of};
-use rusqlite::{Connection, OptionalExtension, params};
 use tracing::info;
 
 /// A collection that lies in another file than its shard's.
@@ -21,7 +21,7 @@ struct Misplaced {
     to: usize,
 }
 
-/// Puts each collection into the file of its shard.
+/// Puts each collection into the file of its shard. The files have been checked, and their logs are empty.
 pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
     let mut misplaced = Vec::new();
     for (from, file) in files.iter().enumerate() {
@@ -35,8 +35,6 @@ pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize) -> Result<()
     if misplaced.is_empty() {
         return Ok(());
     }
-    // Before anything is changed: afterwards a damaged file could not be left as it was.
-    files.iter().try_for_each(ShardFile::check)?;
     info!(collections = misplaced.len(), shards = shard_count, "moving collections to other shards");
     let mut tally = Tally::new("records moved", count_records(files, &misplaced)?);
     misplaced.sort_by_key(|misplaced| (misplaced.from, misplaced.to));
@@ -50,7 +48,7 @@ pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize) -> Result<()
 
 fn collections(file: &ShardFile) -> Result<Vec<String>, Error> {
     file.run_ref(|connection| {
-        let all = "SELECT collection FROM docs UNION SELECT collection FROM key_values";
+        let all = "SELECT collection FROM documents UNION SELECT collection FROM entries";
         connection.prepare(all)?.query_map([], |row| row.get(0))?.collect()
     })
 }
@@ -58,7 +56,7 @@ fn collections(file: &ShardFile) -> Result<Vec<String>, Error> {
 fn count_records(files: &[ShardFile], misplaced: &[Misplaced]) -> Result<usize, Error> {
     let count = |Misplaced { collection, from, .. }: &Misplaced| {
         files[*from].run_ref(|connection| {
-            let count = "SELECT count(*) FROM all_records WHERE collection = ?1";
+            let count = "SELECT coalesce(sum(records), 0) FROM all_chunks WHERE collection = ?1";
             connection.prepare_cached(count)?.query_row([collection], |row| row.get::<_, i64>(0))
         })
     };
@@ -84,17 +82,23 @@ fn move_run(from: &ShardFile, to: &ShardFile, run: &[Misplaced], tally: &mut Tal
 fn copy(from: &ShardFile, collection: &str, to: &mut Copying<'_>, tally: &mut Tally) -> Result<usize, Error> {
     let read = Error::in_file(&from.path);
     let mut bytes = 0;
-    let query = "SELECT doc, ts, data FROM docs JOIN records ON doc_id = id WHERE collection = ?1 ORDER BY doc_id, ts";
-    let mut records = from.connection.prepare_cached(query).map_err(&read)?;
-    let mut rows = records.query([collection]).map_err(&read)?;
+    let columns = CHUNK_COLUMNS.replace("id, document,", "chunks.id, chunks.document,");
+    let query = format!(
+        "SELECT {}, bytes, documents.document FROM documents JOIN chunks ON chunks.document = documents.id
+         WHERE collection = ?1 ORDER BY chunks.document, first_ts",
+        columns.replace("checksum", "chunks.checksum")
+    );
+    let mut chunks = from.connection.prepare_cached(&query).map_err(&read)?;
+    let mut rows = chunks.query([collection]).map_err(&read)?;
     while let Some(row) = rows.next().map_err(&read)? {
-        let document = row.get_ref(0).and_then(|name| Ok(name.as_str()?)).map_err(&read)?;
-        let data = row.get_ref(2).and_then(|data| Ok(data.as_str()?)).map_err(&read)?;
-        to.record(collection, document, row.get(1).map_err(&read)?, data)?;
+        let document = row.get_ref(8).and_then(|name| Ok(name.as_str()?)).map_err(&read)?;
+        let data = row.get_ref(7).and_then(|data| Ok(data.as_blob()?)).map_err(&read)?;
+        let chunk = ChunkRow::of(row).map_err(&read)?;
+        to.chunk(collection, document, &chunk, data)?;
         bytes += data.len() + ROW_BYTES;
-        tally.add(1);
+        tally.add(chunk.records as usize);
     }
-    let query = "SELECT key, value FROM key_values WHERE collection = ?1";
+    let query = "SELECT key, value FROM entries WHERE collection = ?1";
     let mut entries = from.connection.prepare_cached(query).map_err(&read)?;
     let mut rows = entries.query([collection]).map_err(&read)?;
     while let Some(row) = rows.next().map_err(&read)? {
@@ -106,39 +110,29 @@ fn copy(from: &ShardFile, collection: &str, to: &mut Copying<'_>, tally: &mut Ta
     Ok(bytes)
 }
 
-/// Deletes collections, those with many records in several transactions.
+/// Deletes collections, in transactions of bounded size.
 fn delete(from: &ShardFile, run: &[Misplaced]) -> Result<(), Error> {
-    from.run_ref(|connection| {
-        let mut room = RECORDS_DELETED;
-        connection.execute_batch("BEGIN")?;
-        for Misplaced { collection, .. } in run {
-            for id in document_ids(connection, collection)? {
-                while !delete_records(connection, id, &mut room)? {
-                    connection.execute_batch("COMMIT; BEGIN")?;
-                    room = RECORDS_DELETED;
-                }
+    let mut rows = Rows::begin(from)?;
+    for Misplaced { collection, .. } in run {
+        while clear_some(&mut rows, collection)? {
+            if rows.bytes >= TRANSACTION_BYTES {
+                rows.commit()?;
+                rows = Rows::begin(from)?;
             }
-            delete_collection(connection, collection)?;
         }
-        connection.execute_batch("COMMIT")
-    })
-}
-
-/// Deletes a document's records, the earliest of them if there is not room for all. Returns whether none is left.
-fn delete_records(connection: &Connection, id: i64, room: &mut usize) -> rusqlite::Result<bool> {
-    let last = "SELECT ts FROM records WHERE doc_id = ?1 ORDER BY ts LIMIT 1 OFFSET ?2";
-    let mut last = connection.prepare_cached(last)?;
-    let last: Option<i64> = last.query_row(params![id, *room as i64 - 1], |row| row.get(0)).optional()?;
-    let delete = "DELETE FROM records WHERE doc_id = ?1 AND ts <= ?2";
-    *room -= connection.prepare_cached(delete)?.execute(params![id, last.unwrap_or(i64::MAX)])?;
-    Ok(last.is_none())
+    }
+    rows.commit()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::limits::Sizes;
+    use crate::log::LogRow;
+    use crate::read::{Damage, Reader, read};
     use crate::store::{Store, StoreOptions};
     use fluxion_engine::SyncMode;
+    use fluxion_engine::sealed::{Decoder, Sealed};
     use std::collections::BTreeMap;
 
     pub(crate) fn open(directory: &std::path::Path, shard_count: usize) -> Vec<ShardFile> {
@@ -147,6 +141,7 @@ pub(crate) mod tests {
             shard_count,
             sync: SyncMode::Interval,
             cpus: Vec::new(),
+            sizes: Sizes { chunk_records: 7, step_bytes: 500, ..Sizes::default() },
         };
         Store::open(options).unwrap().into_files()
     }
@@ -154,18 +149,51 @@ pub(crate) mod tests {
     /// Texts by collection, document or key, and time.
     pub(crate) type Content = BTreeMap<(String, String, i64), String>;
 
-    /// Reads all files; nothing may be in a wrong one, or in two.
+    /// What a file's tables and log say, the log carried out.
+    #[derive(Default)]
+    struct Reading(Content, Vec<Damage>);
+
+    impl Reader for Reading {
+        fn chunk(
+            &mut self,
+            collection: &str,
+            document: &str,
+            _: &ChunkRow,
+            sealed: Sealed,
+        ) -> Result<(), Error> {
+            let mut decoder = Decoder::default();
+            let mut reader = decoder.open(&sealed);
+            for block in 0..sealed.block_count() {
+                for (ts, data) in reader.block(block).records() {
+                    assert!(self.0.insert((collection.into(), document.into(), ts), data.into()).is_none());
+                }
+            }
+            Ok(())
+        }
+
+        fn entry(&mut self, collection: &str, key: &str, value: &str) -> Result<(), Error> {
+            self.0.insert((collection.into(), format!("key {key}"), 0), value.into());
+            Ok(())
+        }
+
+        fn log(&mut self, row: LogRow) -> Result<(), Error> {
+            panic!("no log is left where files are put in order, but {} changes", row.changes)
+        }
+
+        fn damage(&mut self, damage: Damage) -> Result<(), Error> {
+            self.1.push(damage);
+            Ok(())
+        }
+    }
+
+    /// Reads all files; nothing may be in a wrong one, or in two, and all sums must be right.
     pub(crate) fn content(files: &[ShardFile]) -> Content {
         let mut content = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
-            let rows: Vec<(String, String, i64, String)> = file
-                .run_ref(|connection| {
-                    let all = "SELECT * FROM all_records
-                               UNION ALL SELECT collection, 'key ' || key, 0, value FROM key_values";
-                    connection.prepare(all)?.query_map([], |row| row.try_into())?.collect()
-                })
-                .unwrap();
-            let orphans = "SELECT count(*) FROM docs WHERE id NOT IN (SELECT doc_id FROM records)";
+            let mut reading = Reading::default();
+            read(file, &mut reading).unwrap();
+            assert_eq!(reading.1, []);
+            let orphans = "SELECT count(*) FROM documents WHERE id NOT IN (SELECT document FROM chunks)";
             assert_eq!(file.query::<i64>(orphans).unwrap(), 0);
             let api_keys: Vec<(String, String)> = file
                 .run_ref(|connection| {
@@ -175,9 +203,9 @@ pub(crate) mod tests {
                 .unwrap();
             assert!(index == 0 || api_keys.is_empty());
             content.extend(api_keys.into_iter().map(|(key, scope)| (("API".into(), key, 0), scope)));
-            for (collection, document, ts, data) in rows {
-                assert_eq!(shard_of(&collection, files.len()), ShardId(index));
-                assert!(content.insert((collection, document, ts), data).is_none());
+            for (key, data) in reading.0 {
+                assert_eq!(shard_of(&key.0, files.len()), ShardId(index));
+                assert!(content.insert(key, data).is_none());
             }
         }
         content
@@ -215,14 +243,19 @@ pub(crate) mod tests {
             if from != to {
                 let names = collections(&files[from]).unwrap();
                 let [from, to] = files.get_disjoint_mut([from, to]).unwrap();
-                let half = "DELETE FROM records
-                            WHERE ts < 25 AND doc_id IN (SELECT id FROM docs WHERE collection = ?1)";
                 for name in names {
                     let mut copying = Copying::new(to);
                     copy(from, &name, &mut copying, &mut Tally::new("", 0)).unwrap();
                     copying.commit().unwrap();
                     let incomplete = [&*from, &*to][round % 2];
-                    incomplete.run_ref(|connection| connection.execute(half, [name])).unwrap();
+                    let mut rows = Rows::begin(incomplete).unwrap();
+                    for document in ["d0", "d1", "d2"] {
+                        let id = rows.find_document(&name, document).unwrap().unwrap();
+                        while let Some(chunk) = rows.chunk_at(id, 24).unwrap() {
+                            rows.remove_chunk(&chunk).unwrap();
+                        }
+                    }
+                    rows.commit().unwrap();
                 }
             }
         }

@@ -3,13 +3,15 @@
 //! Shard 0's file says how many files there must be. It says so only after all of them are there, and no fewer before
 //! the others are empty: so a crash while it changes leaves nothing out.
 
+use crate::check;
 use crate::directory::{self, DirectoryLock};
 use crate::error::Error;
 use crate::file::{ShardFile, file_name, sync_directory};
 use crate::import;
 use crate::life::Life;
-use crate::limits::BATCHES_SENT_MAX;
+use crate::limits::{BATCHES_SENT_MAX, Sizes};
 use crate::load::Loader;
+use crate::merge::merge_all;
 use crate::relocate;
 use crate::writer::{Report, Work, Writer, Writers};
 use crossbeam_channel::{Sender, bounded};
@@ -29,6 +31,8 @@ pub struct StoreOptions {
     pub sync: SyncMode,
     /// CPUs for the writers; empty for any.
     pub cpus: Vec<usize>,
+    /// The sizes of what the files hold.
+    pub sizes: Sizes,
 }
 
 /// A stored API key. It has no `Debug`, so that it isn't printed by mistake.
@@ -55,6 +59,7 @@ impl Store {
         let directory = options.directory.clone();
         let lock = directory::lock(&directory)?;
         let mut files = open_files(&directory, options.shard_count)?;
+        files.iter_mut().for_each(|file| file.sizes = options.sizes);
         put_in_order(&directory, &mut files, options.shard_count)?;
         let lives = files.iter().map(Life::begin).collect::<Result<_, _>>()?;
         Ok(Store { options, files, lives, lock })
@@ -89,8 +94,8 @@ impl Store {
         let files = self.files.into_iter().zip(self.lives);
         for (index, ((file, life), reporter)) in files.zip(reporters).enumerate() {
             let (sender, batches) = bounded(BATCHES_SENT_MAX);
-            let work = Work::new(file, life, batches, reporter);
-            writers.push(Writer::start(index, work, sync, cpus.clone(), beginning.clone())?);
+            let work = Work::new(file, life, sync, batches, reporter)?;
+            writers.push(Writer::start(index, work, cpus.clone(), beginning.clone())?);
             senders.push(sender);
         }
         drop(beginning);
@@ -108,8 +113,14 @@ impl Store {
 /// Imports and moves what has to be, and leaves exactly the files of this many shards. The files have been checked.
 fn put_in_order(directory: &Path, files: &mut Vec<ShardFile>, shard_count: usize) -> Result<(), Error> {
     import::run(directory, files, shard_count)?;
+    let has_changed = files[0].meta(META_SHARD_COUNT)? != Some(shard_count as i64);
+    if has_changed || files.len() > shard_count {
+        // Before anything is changed: afterwards a damaged file could not be left as it was.
+        files.iter().try_for_each(check::check)?;
+        files.iter().try_for_each(merge_all)?;
+    }
     relocate::relocate(files, shard_count)?;
-    if files[0].meta(META_SHARD_COUNT)? != Some(shard_count as i64) {
+    if has_changed {
         files[0].set_meta(META_SHARD_COUNT, shard_count as i64)?;
     }
     for file in files.drain(shard_count..) {

@@ -2,19 +2,22 @@
 //!
 //! The protocol with the one who sends batches:
 //! 1. At most one batch is outstanding, until the last one, which may be sent behind it.
-//! 2. A batch is committed in one transaction, however large it is, then `Committed` is reported, once.
+//! 2. A batch is committed to the log in one transaction, however large it is, then `Committed` is reported, once.
 //! 3. If that fails nothing of it is in the file; `Failed` is reported, the batch is kept, and tried again after a pause,
 //!    until it is committed.
 //! 4. When the sender is gone, or has sent its last, what is still here is tried once more, in its order. Changes that
 //!    can't be stored then are lost, and counted in the error of `join`. At the end the file is put in order and closed.
+//!
+//! When the log is large it is merged into the tables, in steps between batches, about twice as fast as batches come. If that
+//! can't be done, the log grows, up to some times its usual size; then batches fail for that reason.
 
-use crate::commit::commit;
 use crate::directory::DirectoryLock;
 use crate::error::{Error, describe};
 use crate::file::{ShardFile, begin_log, checkpoint};
 use crate::life::Life;
-use crate::limits::{IDLE, RETRY_FIRST, RETRY_LONGEST};
-use crate::plan::Plan;
+use crate::limits::{IDLE, LOG_FULL, RETRY_FIRST, RETRY_LONGEST};
+use crate::log::{LogEnd, LogRow};
+use crate::merge::Merge;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use fluxion_engine::{Batch, SyncMode};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -66,15 +69,9 @@ impl Writer {
     pub(crate) fn start<F: Fn(Report) + Send + 'static>(
         index: usize,
         work: Work<F>,
-        sync: SyncMode,
         cpus: Vec<usize>,
         beginning: Sender<()>,
     ) -> Result<Writer, Error> {
-        let synchronous = match sync {
-            SyncMode::Interval => "NORMAL",
-            SyncMode::Always => "FULL",
-        };
-        work.file.run_ref(|connection| connection.pragma_update(None, "synchronous", synchronous))?;
         let run = move || {
             run_on(&cpus);
             work.begin_wal();
@@ -105,31 +102,60 @@ fn run_on(cpus: &[usize]) {
 pub(crate) struct Work<F> {
     file: ShardFile,
     life: Life,
-    /// The number of the first change that is not stored.
-    next_number: u64,
+    sync: SyncMode,
+    /// As it is set now.
+    sync_now: Option<SyncMode>,
+    log: LogEnd,
     /// What the last batch said of collections.
     unchanged: Vec<(String, u64)>,
     batches: Receiver<Batch>,
     report: F,
     /// The last batch, if it came while the one before was being tried.
     last: Option<Batch>,
-    /// No batch is in the log, only its beginning.
+    /// No batch is in the write-ahead log, only its beginning.
     wal_is_empty: bool,
+    /// The size of the log from which on it is merged.
+    merge_at: usize,
+    /// It is being merged, and what is not in this merge must come after it.
+    is_merging: bool,
 }
 
 impl<F: Fn(Report)> Work<F> {
-    pub(crate) fn new(file: ShardFile, life: Life, batches: Receiver<Batch>, report: F) -> Work<F> {
-        let next_number = life.first_number;
-        Work {
+    pub(crate) fn new(
+        file: ShardFile,
+        life: Life,
+        sync: SyncMode,
+        batches: Receiver<Batch>,
+        report: F,
+    ) -> Result<Work<F>, Error> {
+        Ok(Work {
+            log: LogEnd::find(&file)?,
+            merge_at: file.sizes.log_bytes,
             file,
             life,
-            next_number,
+            sync,
+            sync_now: None,
             unchanged: Vec::new(),
             batches,
             report,
             last: None,
             wal_is_empty: true,
+            is_merging: false,
+        })
+    }
+
+    /// Says whether a commit is to be on disk when it returns.
+    fn set_sync(&mut self, sync: SyncMode) -> Result<(), Error> {
+        if self.sync_now == Some(sync) {
+            return Ok(());
         }
+        let synchronous = match sync {
+            SyncMode::Interval => "NORMAL",
+            SyncMode::Always => "FULL",
+        };
+        self.file.run_ref(|connection| connection.pragma_update(None, "synchronous", synchronous))?;
+        self.sync_now = Some(sync);
+        Ok(())
     }
 
     fn run(mut self) -> Result<(), Error> {
@@ -143,21 +169,99 @@ impl<F: Fn(Report)> Work<F> {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            if self.log.bytes >= self.merge_at {
+                self.merge_between_batches()?;
+            }
         }
-        self.life.mark_ended(&mut self.file, self.next_number, &self.unchanged)?;
+        self.end()
+    }
+
+    /// Puts the file in order. What can't be done costs nothing: the changes are safe in the log too.
+    fn end(mut self) -> Result<(), Error> {
+        if let Err(error) = self.merge() {
+            self.warn("the log is kept", &error);
+        }
+        self.life.mark_ended(&mut self.file, self.log.next_number, &self.unchanged)?;
         self.file.release()?;
-        // The changes are safe in the write-ahead log too, so a failure here costs nothing.
+        if let Err(error) = self.file.give_pages_back() {
+            self.warn("free pages are kept", &error);
+        }
         self.empty_wal();
         Ok(())
+    }
+
+    /// Merges the log into the tables, and stores the batches that come meanwhile.
+    fn merge_between_batches(&mut self) -> Result<(), Error> {
+        let mut ended = Ok(());
+        let mut steps_owed = 0;
+        let merged = self.merge_with(|work| {
+            if steps_owed > 0 {
+                steps_owed -= 1;
+            } else if let Ok(batch) = work.batches.try_recv() {
+                let before = work.log.bytes;
+                ended = work.store(&batch);
+                steps_owed = 2 * (work.log.bytes - before) / work.file.sizes.step_bytes;
+            }
+            ended.is_ok()
+        });
+        if let Err(error) = merged {
+            self.warn("the log can't be merged yet", &error);
+            self.merge_at = self.log.bytes + self.file.sizes.log_bytes;
+        }
+        ended
+    }
+
+    fn merge(&mut self) -> Result<(), Error> {
+        self.merge_with(|_| true)
+    }
+
+    /// Merges the log as it is now, and calls `between` after each step, which may end it.
+    fn merge_with(&mut self, between: impl FnMut(&mut Self) -> bool) -> Result<(), Error> {
+        self.is_merging = true;
+        let merged = self.take_steps(between);
+        self.is_merging = false;
+        merged
+    }
+
+    fn take_steps(&mut self, mut between: impl FnMut(&mut Self) -> bool) -> Result<(), Error> {
+        let began = Instant::now();
+        let log = self.read_log()?;
+        let mut merge = Merge::new(&log);
+        // A step need not wait for the disk: a batch that follows it does.
+        self.set_sync(SyncMode::Interval)?;
+        while !merge.step(&self.file)? {
+            if !between(self) {
+                return Ok(());
+            }
+            self.set_sync(SyncMode::Interval)?;
+        }
+        drop(merge);
+        let (rows, mut done) = (log.len(), log.into_iter());
+        while done.len() > 0 {
+            self.log.remove(&self.file, &mut done)?;
+        }
+        self.merge_at = self.file.sizes.log_bytes;
+        self.wal_is_empty = false;
+        debug!(file = %self.file.path.display(), rows, took = ?began.elapsed(), "merged");
+        Ok(())
+    }
+
+    fn read_log(&self) -> Result<Vec<LogRow>, Error> {
+        let mut log = Vec::new();
+        let end = LogEnd::read(&self.file, |row| {
+            log.push(row);
+            Ok(())
+        })?;
+        end.map_err(|why| self.file.damaged(&why))?;
+        Ok(log)
     }
 
     /// Stores a batch, however long it takes.
     fn store(&mut self, batch: &Batch) -> Result<(), Error> {
         let began = Instant::now();
-        let plan = Plan::new(batch);
         let mut pause = RETRY_FIRST;
-        while let Err(error) = commit(&mut self.file.connection, &plan) {
-            (self.report)(Report::Failed(describe(&error)));
+        while let Err(error) = self.try_to_store(batch) {
+            (self.report)(Report::Failed(error.reason()));
             if self.is_last_after(pause) {
                 return self.try_once_more(batch);
             }
@@ -165,15 +269,22 @@ impl<F: Fn(Report)> Work<F> {
         }
         debug!(file = %self.file.path.display(), changes = batch.len(), took = ?began.elapsed(), "committed");
         self.wal_is_empty = false;
-        self.stored(batch);
         (self.report)(Report::Committed);
         Ok(())
     }
 
-    /// Notes what is in the file now.
-    fn stored(&mut self, batch: &Batch) {
-        self.next_number = batch.first_number() + batch.len() as u64;
+    fn try_to_store(&mut self, batch: &Batch) -> Result<(), Error> {
+        if !self.is_merging && self.log.bytes >= LOG_FULL * self.file.sizes.log_bytes {
+            self.merge()?;
+        }
+        self.set_sync(self.sync)?;
+        self.log.append(&self.file, batch)?;
         self.unchanged = batch.unchanged().to_vec();
+        Ok(())
+    }
+
+    fn warn(&self, what: &str, error: &Error) {
+        warn!(file = %self.file.path.display(), error = error.reason(), "{what}");
     }
 
     /// Waits; true at once if no more batches come than what is here then.
@@ -191,12 +302,11 @@ impl<F: Fn(Report)> Work<F> {
         let last = self.last.take();
         let batches: Vec<&Batch> = std::iter::once(failed).chain(&last).collect();
         for (stored, batch) in batches.iter().enumerate() {
-            commit(&mut self.file.connection, &Plan::new(batch)).map_err(|error| Error::NotStored {
+            self.try_to_store(batch).map_err(|error| Error::NotStored {
                 path: self.file.path.clone(),
                 changes: batches[stored..].iter().map(|batch| batch.len()).sum(),
-                why: describe(&error),
+                why: error.reason(),
             })?;
-            self.stored(batch);
         }
         Ok(())
     }

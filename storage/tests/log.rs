@@ -4,7 +4,7 @@
 
 use crossbeam_channel::unbounded;
 use fluxion_engine::{Batch, Change, SyncMode};
-use fluxion_storage::{Report, Store, StoreOptions};
+use fluxion_storage::{Report, Sizes, Store, StoreOptions};
 use fluxion_testkit::TempDir;
 
 /// About what the writer lets it grow to: its limit, and one batch.
@@ -18,6 +18,7 @@ fn the_write_ahead_log_stays_small() {
         shard_count: 1,
         sync: SyncMode::Interval,
         cpus: Vec::new(),
+        sizes: Sizes::default(),
     };
     let (reporter, reports) = unbounded();
     let reporters = vec![move |report| reporter.send(report).unwrap()];

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use fluxion_engine::{
     Batch, Outcome, PIECE_BYTES, Progress, ReaderId, Request, Shard, ShardId, SyncMode, shard_of,
 };
-use fluxion_storage::{Loader, Report, Store, StoreOptions, Writers};
+use fluxion_storage::{Loader, Report, Sizes, Store, StoreOptions, Writers};
 use fluxion_testkit::{Oracle, Random, TempDir, Texts, request};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,6 +17,20 @@ use std::path::Path;
 const SEEDS: u64 = 4;
 const OPENINGS: u64 = 12;
 const OPERATIONS: u64 = 6000;
+
+/// Sizes of what the files hold: the log is merged after some batches, and chunks are of so many records.
+const SIZES: [Sizes; 4] = [sizes(1), sizes(2), sizes(7), sizes(512)];
+
+const fn sizes(chunk_records: usize) -> Sizes {
+    Sizes {
+        log_row_bytes: 3_000,
+        log_bytes: 10_000,
+        step_bytes: 2_000,
+        chunk_records,
+        chunk_text_bytes: 4_000,
+        window_records: 50,
+    }
+}
 
 struct Running {
     shard: Shard,
@@ -33,9 +47,14 @@ impl Running {
     }
 }
 
-fn open(directory: &Path, shard_count: usize) -> (Vec<Running>, Writers) {
-    let options =
-        StoreOptions { directory: directory.into(), shard_count, sync: SyncMode::Interval, cpus: Vec::new() };
+fn open(directory: &Path, shard_count: usize, sizes: Sizes) -> (Vec<Running>, Writers) {
+    let options = StoreOptions {
+        directory: directory.into(),
+        shard_count,
+        sync: SyncMode::Interval,
+        cpus: Vec::new(),
+        sizes,
+    };
     let store = Store::open(options).unwrap();
     let loaders = store.loaders();
     let (reporters, reports): (Vec<_>, Vec<_>) = (0..shard_count).map(|_| unbounded()).unzip();
@@ -134,7 +153,7 @@ fn run(seed: u64) {
     let mut shard_count = 0;
     for _ in 0..OPENINGS {
         shard_count = (shard_count + random.below(4) as usize) % 5 + 1;
-        let (mut shards, writers) = open(&directory.0, shard_count);
+        let (mut shards, writers) = open(&directory.0, shard_count, SIZES[seed as usize % SIZES.len()]);
         check(&mut shards, &mut oracle);
         for _ in 0..random.below(OPERATIONS) {
             let mut texts = Texts::default();

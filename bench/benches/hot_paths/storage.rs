@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use fluxion_engine::{Batch, Change, SyncMode};
-use fluxion_storage::{Report, Store, StoreOptions};
+use fluxion_storage::{Report, Sizes, Store, StoreOptions};
 
 const DOCUMENTS: usize = 100;
 const DATA: &str = "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl";
@@ -50,6 +50,7 @@ fn write_batch(bencher: Bencher<'_, '_>, records: usize) {
         shard_count: 1,
         sync: SyncMode::Interval,
         cpus: Vec::new(),
+        sizes: Sizes::default(),
     };
     let reporters = vec![move |report| told.send(report).unwrap()];
     let (senders, writers) = Store::open(options).unwrap().start_writers(reporters).unwrap();

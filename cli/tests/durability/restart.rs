@@ -93,7 +93,7 @@ fn files_are_private_and_readable_by_people() {
     let rows: i64 = shard_files(&directory)
         .iter()
         .map(|path| {
-            let query = "SELECT count(*) FROM all_records WHERE collection = 'sensors' AND doc = 'd' AND ts = 7 AND data = 'x'";
+            let query = "SELECT count(*) FROM all_chunks WHERE collection = 'sensors' AND document = 'd' AND first_ts = 7 AND records = 1";
             Connection::open(path).unwrap().query_row(query, [], |row| row.get::<_, i64>(0)).unwrap()
         })
         .sum();

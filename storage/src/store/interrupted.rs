@@ -3,6 +3,7 @@
 
 use super::tests::TempDir;
 use super::{open_files, put_in_order};
+use crate::copying::Copying;
 use crate::error::Error;
 use crate::file::ShardFile;
 use crate::relocate::tests::{Content, content, fill, open};
@@ -109,8 +110,10 @@ fn an_import_that_was_not_renamed_begins_again() {
     let files = open(&directory.0, 2);
     let expected = content(&files);
     files[0].set_meta("state", "importing").unwrap();
-    let extra = "INSERT INTO key_values VALUES ('half', 'an', 'import')";
-    files[1].run_ref(|connection| connection.execute(extra, [])).unwrap();
+    let mut half = Copying::new(&files[1]);
+    half.entry("half", "an", "import").unwrap();
+    half.commit().unwrap();
+    drop(half);
     drop(files);
     std::fs::rename(directory.0.join("fluxion.db.imported"), directory.0.join("fluxion.db")).unwrap();
     assert!(content(&open(&directory.0, 3)) == expected);

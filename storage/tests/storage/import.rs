@@ -1,6 +1,6 @@
 //! Files of the C++ server, as it and its predecessor left them.
 
-use crate::support::{TempDir, load, options, rows};
+use crate::support::{TempDir, load, options, rows, stored};
 use fluxion_storage::Store;
 use fluxion_testkit::fixture;
 use rusqlite::Connection;
@@ -10,8 +10,7 @@ use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-const RECORDS: &str = "SELECT collection, doc, ts, data FROM all_records";
-const ENTRIES: &str = "SELECT collection, key, 0, value FROM key_values";
+const ENTRIES: &str = "SELECT collection, key, 0, value FROM entries ORDER BY collection, key";
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().into()
@@ -48,8 +47,10 @@ fn everything_of_a_real_file_is_taken_over() {
         let found = store.api_keys().unwrap();
         assert!(found.into_iter().map(|key| (key.key, key.scope)).collect::<BTreeMap<_, _>>() == keys);
         drop(store);
-        assert!(rows(&directory.0, shard_count, RECORDS) == records);
-        assert!(rows(&directory.0, shard_count, ENTRIES) == entries);
+        assert!(stored(&directory.0, shard_count) == records);
+        let mut found: Vec<(String, String, i64, String)> = rows(&directory.0, shard_count, ENTRIES);
+        found.sort();
+        assert!(found == entries);
         assert!(!directory.file("fluxion.db").exists() && directory.file("fluxion.db.imported").exists());
         let loaded = load(&directory.0, shard_count).unwrap();
         assert_eq!((loaded.records, loaded.entries), (records.len(), entries.len()));
@@ -65,7 +66,7 @@ fn a_file_without_entries_and_keys() {
     source.execute_batch(make).unwrap();
     drop(source);
     assert_eq!(load(&directory.0, 2).unwrap().records, 1);
-    assert_eq!(rows(&directory.0, 2, RECORDS), [("c".into(), "d".into(), -5, "x".into())]);
+    assert_eq!(stored(&directory.0, 2), [("c".into(), "d".into(), -5, "x".into())]);
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn texts_that_are_none() {
     source.execute_batch(make).unwrap();
     drop(source);
     assert_eq!(load(&directory.0, 1).unwrap().records, 4);
-    let data: Vec<String> = rows(&directory.0, 1, RECORDS).into_iter().map(|row| row.3).collect();
+    let data: Vec<String> = stored(&directory.0, 1).into_iter().map(|row| row.3).collect();
     assert_eq!(data, ["a\u{fffd}b", "é", "17", "a\0b"]);
 }
 

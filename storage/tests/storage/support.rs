@@ -1,10 +1,11 @@
 //! Stores opened on a directory, and what is in the files.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use fluxion_engine::sealed::{Decoder, Sealed};
 use fluxion_engine::{Batch, Change, Shard, SyncMode, shard_of};
-use fluxion_storage::{Error, Loaded, Report, Store, StoreOptions, Writers};
+use fluxion_storage::{Error, Loaded, Report, Sizes, Store, StoreOptions, Writers};
 pub use fluxion_testkit::TempDir;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,13 @@ pub fn bytes(directory: &TempDir) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 pub fn options(directory: &Path, shard_count: usize) -> StoreOptions {
-    StoreOptions { directory: directory.into(), shard_count, sync: SyncMode::Interval, cpus: Vec::new() }
+    StoreOptions {
+        directory: directory.into(),
+        shard_count,
+        sync: SyncMode::Interval,
+        cpus: Vec::new(),
+        sizes: Sizes::default(),
+    }
 }
 
 pub struct ShardWriter {
@@ -101,8 +108,28 @@ pub fn load(directory: &Path, shard_count: usize) -> Result<Loaded, Error> {
     Ok(all)
 }
 
+/// The records in the chunks of all files.
+pub fn stored(directory: &Path, shard_count: usize) -> Vec<(String, String, i64, String)> {
+    let mut all = Vec::new();
+    let query = "SELECT collection, documents.document, bytes FROM documents JOIN chunks ON chunks.document = documents.id";
+    for (collection, document, bytes) in rows::<(String, String, Vec<u8>)>(directory, shard_count, query) {
+        let mut decoder = Decoder::default();
+        let sealed = Sealed::from_bytes(bytes, |_| None, &mut decoder).unwrap();
+        let mut reader = decoder.open(&sealed);
+        for block in 0..sealed.block_count() {
+            let records = reader.block(block).records();
+            all.extend(records.map(|(ts, data)| (collection.clone(), document.clone(), ts, data.to_owned())));
+        }
+    }
+    all.sort();
+    all
+}
+
 /// The rows of a query, over the files of all shards.
-pub fn rows(directory: &Path, shard_count: usize, sql: &str) -> Vec<(String, String, i64, String)> {
+pub fn rows<T>(directory: &Path, shard_count: usize, sql: &str) -> Vec<T>
+where
+    T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
+{
     let mut all = Vec::new();
     for index in 0..shard_count {
         let connection = Connection::open(directory.join(format!("shard-{index:03}.db"))).unwrap();
@@ -110,6 +137,5 @@ pub fn rows(directory: &Path, shard_count: usize, sql: &str) -> Vec<(String, Str
         let rows = query.query_map([], |row| row.try_into()).unwrap();
         all.extend(rows.map(Result::unwrap));
     }
-    all.sort();
     all
 }

@@ -67,9 +67,13 @@ fn a_damaged_collection_that_stays_where_it_is() {
     running.writers[1].store(records(&name, 0..2000));
     running.end();
     let path = directory.file("shard-001.db");
+    let query = format!(
+        "SELECT bytes FROM documents JOIN chunks ON chunks.document = documents.id WHERE collection = '{name}'"
+    );
+    let (chunk,): (Vec<u8>,) = crate::support::rows(&directory.0, 2, &query).remove(0);
+    let part = &chunk[chunk.len() / 2..][..32];
     let mut bytes = std::fs::read(&path).unwrap();
-    let text = format!("{:048}", 1500);
-    let inside = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    let inside = bytes.windows(part.len()).position(|window| window == part).unwrap();
     let page = inside / 4096 * 4096;
     bytes[page..page + 4096].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
