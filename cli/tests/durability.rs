@@ -6,6 +6,8 @@
 mod crash;
 #[path = "durability/faults.rs"]
 mod faults;
+#[path = "durability/guards.rs"]
+mod guards;
 #[path = "durability/history.rs"]
 mod history;
 #[path = "durability/restart.rs"]

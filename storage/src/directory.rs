@@ -7,7 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tracing::warn;
 
 const LOCK_NAME: &str = "fluxiondb.lock";
@@ -53,15 +53,39 @@ pub(crate) fn make_private(path: &Path) {
     }
 }
 
-/// Removes a file of SQLite's and those that go with it.
-pub(crate) fn remove_database(path: &Path) -> Result<(), Error> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
+/// Refuses files that their owner may not write. Root can, and others may be let by a mode for their group, so it takes
+/// more than to try: somebody wanted them to stay as they are.
+pub(crate) fn check_modes(database: &Path) -> Result<(), Error> {
+    for path in files_of(database) {
+        let mode = match std::fs::metadata(&path) {
+            Ok(file) => file.permissions().mode() & 0o7777,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::File(path, error)),
+        };
+        if mode & 0o200 == 0 {
+            let why = format!(
+                "its owner may not write it (mode {mode:04o}); `chmod u+w` it, if that is not on purpose"
+            );
+            return Err(Error::Unusable(path, why));
+        }
+    }
+    Ok(())
+}
+
+/// A file of SQLite's and those that it keeps beside it.
+fn files_of(database: &Path) -> impl Iterator<Item = PathBuf> {
+    ["", "-wal", "-shm"].into_iter().map(|suffix| {
+        let mut name = database.as_os_str().to_owned();
         name.push(suffix);
-        match std::fs::remove_file(&name) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::File(name.into(), error));
-            }
+        name.into()
+    })
+}
+
+/// Removes a shard's files.
+pub(crate) fn remove_database(path: &Path) -> Result<(), Error> {
+    for path in files_of(path) {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::File(path, error)),
             _ => {}
         }
     }

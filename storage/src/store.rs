@@ -143,7 +143,7 @@ fn open_files(directory: &Path, shard_count: usize) -> Result<Vec<ShardFile>, Er
     let mut files = vec![first];
     for index in 1..count {
         let known = match present.binary_search(&index) {
-            Ok(_) => ShardFile::open(directory, index)?,
+            Ok(_) => open_file(directory, index)?,
             Err(_) => None,
         };
         let file = match known {
@@ -164,7 +164,7 @@ fn open_files(directory: &Path, shard_count: usize) -> Result<Vec<ShardFile>, Er
 
 fn open_first(directory: &Path, present: &[usize]) -> Result<ShardFile, Error> {
     let known = match present.first() {
-        Some(0) => ShardFile::open(directory, 0)?,
+        Some(0) => open_file(directory, 0)?,
         _ => None,
     };
     match known {
@@ -175,6 +175,12 @@ fn open_first(directory: &Path, present: &[usize]) -> Result<ShardFile, Error> {
         }
         None => ShardFile::create(directory, 0, None),
     }
+}
+
+/// Opens the file of a shard. Returns none if its making was interrupted.
+fn open_file(directory: &Path, index: usize) -> Result<Option<ShardFile>, Error> {
+    directory::check_modes(&directory.join(file_name(index)))?;
+    ShardFile::open(directory, index)
 }
 
 fn missing(directory: &Path, index: usize, count: i64) -> Error {

@@ -205,7 +205,7 @@ fn an_interrupted_import_is_taken_up_again() {
 }
 
 /// Starts a server that must not start; gives what it says.
-fn refused(arguments: &[&str]) -> String {
+pub fn refused(arguments: &[&str]) -> String {
     let mut child = crate::support::command()
         .args(["--secret-key", "k", "--port", "0", "--log", "off"])
         .args(arguments)
