@@ -31,6 +31,15 @@ pub enum Error {
         /// Why the last attempt failed.
         why: String,
     },
+    /// The file was removed or replaced while the server ran, and with it this many changes that it was given since the start.
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+        /// What has become of it.
+        why: &'static str,
+        /// Their number, those that could not be stored any more included.
+        changes: u64,
+    },
     /// More than one of these.
     Several(Vec<Error>),
 }
@@ -80,6 +89,15 @@ impl fmt::Display for Error {
             Error::Several(errors) => {
                 let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
                 f.write_str(&texts.join("; "))
+            }
+            Error::Gone { path, why, changes } => {
+                let are = if *changes == 1 { "change is" } else { "changes are" };
+                write!(
+                    f,
+                    "{}: {why}: unless it was only moved away, {changes} {are} lost that were stored in it since the start, \
+                     and all from before",
+                    path.display()
+                )
             }
             Error::NotStored { path, changes, why } => {
                 let (are, they) = if *changes == 1 { ("change is", "it") } else { ("changes are", "they") };

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::limits::{BUSY_TIMEOUT, CACHE_KIB, CHECKPOINT_PAGES, PAGES_GIVEN_BACK, Sizes, WAL_BYTES_KEPT};
+use crate::presence::Presence;
 use crate::state::{LogStart, State};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -48,6 +49,7 @@ pub(crate) struct ShardFile {
     pub(crate) path: PathBuf,
     pub(crate) connection: Connection,
     pub(crate) sizes: Sizes,
+    pub(crate) presence: Presence,
 }
 
 /// The name of a shard's file.
@@ -132,17 +134,13 @@ impl ShardFile {
 
     /// Opens a file for reading only, beside its writer.
     pub(crate) fn open_to_read(path: &Path) -> Result<ShardFile, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
-        let file = ShardFile { path: path.to_owned(), connection, sizes: Sizes::default() };
+        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         file.run_ref(|connection| connection.busy_timeout(BUSY_TIMEOUT))?;
         Ok(file)
     }
 
     fn connect(path: &Path) -> Result<ShardFile, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
-        let file = ShardFile { path: path.to_owned(), connection, sizes: Sizes::default() };
+        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         file.run_ref(|connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -155,6 +153,13 @@ impl ShardFile {
             connection.pragma_update(None, "synchronous", "FULL")
         })?;
         Ok(file)
+    }
+
+    fn connect_with(path: &Path, flags: OpenFlags) -> Result<ShardFile, Error> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
+        let presence = Presence::note(path)?;
+        Ok(ShardFile { path: path.to_owned(), connection, sizes: Sizes::default(), presence })
     }
 
     /// A file that was repaired or copied with `sqlite3` may have lost the mode that the writer counts on.
@@ -271,7 +276,8 @@ mod tests {
         let path = directory.0.join(file_name(0));
         let connection =
             Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), c"unix-none").unwrap();
-        let file = ShardFile { path, connection, sizes: Sizes::default() };
+        let presence = Presence::note(&path).unwrap();
+        let file = ShardFile { path, connection, sizes: Sizes::default(), presence };
         let wrong = file.use_log().unwrap_err().to_string();
         assert!(wrong.contains("shard-000.db") && wrong.contains("\"delete\""), "{wrong}");
         assert!(wrong.contains("local disk"), "{wrong}");

@@ -5,7 +5,7 @@
 //! `pack` is what the log is made of, `plan` what it comes to, and `merge` brings that into the tables, one `series` of records
 //! after the other. `read` reads and checks a file, for `load`, which fills a shard, and for `check`. `copying` fills files for
 //! `relocate`, which moves collections when the number of shards has changed, and for `import`, which takes over a file of
-//! the C++ server. `writer` is the thread of a shard, and `store` the directory as a whole.
+//! the C++ server. `presence` guards against files that are removed or replaced meanwhile. `writer` is the thread of a shard, and `store` the directory as a whole.
 
 mod check;
 mod checksum;
@@ -21,6 +21,7 @@ mod log;
 mod merge;
 mod pack;
 mod plan;
+mod presence;
 mod read;
 mod relocate;
 mod rows;

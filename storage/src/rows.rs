@@ -84,7 +84,7 @@ pub(crate) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(crate) fn begin(file: &'a ShardFile) -> Result<Rows<'a>, Error> {
-        let ShardFile { path, connection, sizes } = file;
+        let ShardFile { path, connection, sizes, .. } = file;
         let transaction = connection.unchecked_transaction().map_err(Error::in_file(path))?;
         let state = State::read(&transaction).map_err(Error::in_file(path))?;
         Ok(Rows { path, sizes: *sizes, transaction, state, was: state, bytes: 0 })

@@ -7,6 +7,8 @@
 //!    until it is committed.
 //! 4. When the sender is gone, or has sent its last, what is still here is tried once more, in its order. Changes that
 //!    can't be stored then are lost, and counted in the error of `join`. At the end the file is put in order and closed.
+//! 5. A file that is no longer where it was counts as one that can't be written; at the end, all of this life's changes in
+//!    it count as lost.
 //!
 //! When the log is large it is merged into the tables, in steps between batches, about twice as fast as batches come. If that
 //! can't be done, the log grows, up to some times its usual size; then batches fail for that reason.
@@ -23,7 +25,7 @@ use fluxion_engine::{Batch, SyncMode};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 /// A writer's answer to the batch that it was given.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,6 +120,8 @@ pub(crate) struct Work<F> {
     merge_at: usize,
     /// It is being merged, and what is not in this merge must come after it.
     is_merging: bool,
+    /// Why the file is not there any more, if that has been said.
+    gone: Option<&'static str>,
 }
 
 impl<F: Fn(Report)> Work<F> {
@@ -141,6 +145,7 @@ impl<F: Fn(Report)> Work<F> {
             last: None,
             wal_is_empty: true,
             is_merging: false,
+            gone: None,
         })
     }
 
@@ -162,7 +167,7 @@ impl<F: Fn(Report)> Work<F> {
         loop {
             match self.batches.recv_timeout(IDLE) {
                 Ok(batch) => self.store(&batch)?,
-                Err(RecvTimeoutError::Timeout) if self.wal_is_empty => {}
+                Err(RecvTimeoutError::Timeout) if self.is_gone() || self.wal_is_empty => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.empty_wal();
                     self.begin_wal();
@@ -178,6 +183,7 @@ impl<F: Fn(Report)> Work<F> {
 
     /// Puts the file in order. What can't be done costs nothing: the changes are safe in the log too.
     fn end(mut self) -> Result<(), Error> {
+        self.check_presence(0)?;
         if let Err(error) = self.merge() {
             self.warn("the log is kept", &error);
         }
@@ -277,6 +283,7 @@ impl<F: Fn(Report)> Work<F> {
         if !self.is_merging && self.log.bytes >= LOG_FULL * self.file.sizes.log_bytes {
             self.merge()?;
         }
+        self.file.presence.check().map_err(|why| self.file.unusable(why))?;
         self.set_sync(self.sync)?;
         self.log.append(&self.file, batch)?;
         self.unchanged = batch.unchanged().to_vec();
@@ -285,6 +292,26 @@ impl<F: Fn(Report)> Work<F> {
 
     fn warn(&self, what: &str, error: &Error) {
         warn!(file = %self.file.path.display(), error = error.reason(), "{what}");
+    }
+
+    /// Looks after the file while there is nothing to store in it, and says so once if it is gone.
+    fn is_gone(&mut self) -> bool {
+        let gone = self.file.presence.check().err();
+        if let (Some(why), None) = (gone, self.gone) {
+            error!(file = %self.file.path.display(), why, "nothing can be stored in it any more");
+        }
+        self.gone = gone;
+        gone.is_some()
+    }
+
+    /// An error if the file is gone, and with it this life's changes and those that wait.
+    fn check_presence(&self, waiting: usize) -> Result<(), Error> {
+        let stored = self.log.next_number - self.life.first_number;
+        self.file.presence.check().map_err(|why| Error::Gone {
+            path: self.file.path.clone(),
+            why,
+            changes: stored + waiting as u64,
+        })
     }
 
     /// Waits; true at once if no more batches come than what is here then.
@@ -302,9 +329,11 @@ impl<F: Fn(Report)> Work<F> {
         let last = self.last.take();
         let batches: Vec<&Batch> = std::iter::once(failed).chain(&last).collect();
         for (stored, batch) in batches.iter().enumerate() {
+            let waiting = batches[stored..].iter().map(|batch| batch.len()).sum();
+            self.check_presence(waiting)?;
             self.try_to_store(batch).map_err(|error| Error::NotStored {
                 path: self.file.path.clone(),
-                changes: batches[stored..].iter().map(|batch| batch.len()).sum(),
+                changes: waiting,
                 why: error.reason(),
             })?;
         }
