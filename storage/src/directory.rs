@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::file::{FILE_MODE, file_index};
 use crate::limits::SHARDS_MAX;
+use crate::mark;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
@@ -83,7 +84,8 @@ fn files_of(database: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// Removes a shard's files.
 pub(crate) fn remove_database(path: &Path) -> Result<(), Error> {
-    for path in files_of(path) {
+    // The mark first: without its file it would say that this is missing.
+    for path in [mark::path_beside(path)].into_iter().chain(files_of(path)) {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::File(path, error)),
             _ => {}

@@ -7,7 +7,7 @@ use crate::state::{LogStart, State};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The mode of all files: nobody else may read them, for API keys are in them.
@@ -41,6 +41,9 @@ const FIRST_NUMBER: u64 = 1;
 /// Statements that are kept ready: all that merging needs, and some.
 const STATEMENTS_KEPT: usize = 64;
 
+/// Where it is in the format of SQLite's files.
+const USER_VERSION_AT: u64 = 60;
+
 /// The key whose presence says that the file was finished; it is written in the transaction that makes the tables.
 const META_VERSION: &str = "format_version";
 
@@ -49,6 +52,8 @@ pub(crate) struct ShardFile {
     pub(crate) path: PathBuf,
     pub(crate) connection: Connection,
     pub(crate) sizes: Sizes,
+    /// The `user_version` in the file itself, whatever its write-ahead log says; not known of one opened to read.
+    pub(crate) life_beneath_log: u32,
     pub(crate) presence: Presence,
 }
 
@@ -134,13 +139,14 @@ impl ShardFile {
 
     /// Opens a file for reading only, beside its writer.
     pub(crate) fn open_to_read(path: &Path) -> Result<ShardFile, Error> {
-        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY, 0)?;
         file.run_ref(|connection| connection.busy_timeout(BUSY_TIMEOUT))?;
         Ok(file)
     }
 
     fn connect(path: &Path) -> Result<ShardFile, Error> {
-        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let beneath_log = user_version_beneath_log(path);
+        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE, beneath_log)?;
         file.run_ref(|connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -155,11 +161,12 @@ impl ShardFile {
         Ok(file)
     }
 
-    fn connect_with(path: &Path, flags: OpenFlags) -> Result<ShardFile, Error> {
+    fn connect_with(path: &Path, flags: OpenFlags, life_beneath_log: u32) -> Result<ShardFile, Error> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
         let presence = Presence::note(path)?;
-        Ok(ShardFile { path: path.to_owned(), connection, sizes: Sizes::default(), presence })
+        let sizes = Sizes::default();
+        Ok(ShardFile { path: path.to_owned(), connection, sizes, life_beneath_log, presence })
     }
 
     /// A file that was repaired or copied with `sqlite3` may have lost the mode that the writer counts on.
@@ -186,7 +193,12 @@ impl ShardFile {
 
     /// Empties the write-ahead log into the file, which is synced.
     pub(crate) fn checkpoint(&self) -> Result<(), Error> {
-        self.run_ref(checkpoint)
+        match self.run_ref(checkpoint)? {
+            true => Ok(()),
+            false => {
+                Err(self.unusable("another program reads it, for too long; close that, and start again"))
+            }
+        }
     }
 
     /// Looks through the whole file for damage.
@@ -252,16 +264,27 @@ impl ShardFile {
     }
 }
 
-/// Begins a new write-ahead log by a commit that changes nothing. SQLite syncs the log's header with the first commit,
-/// which may take seconds on a busy disk; those after it only write.
-pub(crate) fn begin_log(connection: &Connection) -> rusqlite::Result<()> {
-    // This number, which is always 0, is written even if it stays the same; a row would not be.
-    connection.pragma_update(None, "user_version", 0)
+/// Reads the number that SQLite keeps for others in the file's first page; 0 if there is none yet. SQLite must not have the
+/// file open: closing it here would give up all of its locks.
+pub(crate) fn user_version_beneath_log(path: &Path) -> u32 {
+    let mut number = [0; 4];
+    match File::open(path).and_then(|file| file.read_exact_at(&mut number, USER_VERSION_AT)) {
+        Ok(()) => u32::from_be_bytes(number),
+        Err(_) => 0,
+    }
 }
 
-/// Empties the write-ahead log into the file.
-pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+/// Begins a new write-ahead log by a commit that changes nothing. SQLite syncs the log's header with the first commit,
+/// which may take seconds on a busy disk; those after it only write.
+pub(crate) fn begin_log(connection: &Connection, life: u32) -> rusqlite::Result<()> {
+    // This number is written even if it stays the same; a row would not be.
+    connection.pragma_update(None, "user_version", life)
+}
+
+/// Copies what is in the write-ahead log into the file, syncs that, and empties the log. Returns whether all of that could
+/// be done: others who read keep it from it.
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
 
 #[cfg(test)]
@@ -277,7 +300,8 @@ mod tests {
         let connection =
             Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), c"unix-none").unwrap();
         let presence = Presence::note(&path).unwrap();
-        let file = ShardFile { path, connection, sizes: Sizes::default(), presence };
+        let sizes = Sizes::default();
+        let file = ShardFile { path, connection, sizes, life_beneath_log: 0, presence };
         let wrong = file.use_log().unwrap_err().to_string();
         assert!(wrong.contains("shard-000.db") && wrong.contains("\"delete\""), "{wrong}");
         assert!(wrong.contains("local disk"), "{wrong}");

@@ -10,6 +10,7 @@ use crate::copying::Copying;
 use crate::directory;
 use crate::error::Error;
 use crate::file::{ShardFile, sync_directory};
+use crate::lives::Lives;
 use crate::source::Source;
 use crate::state::{State, TABLES};
 use crate::tally::Tally;
@@ -27,7 +28,12 @@ const IMPORTING: &str = "importing";
 const READY: &str = "ready";
 
 /// Imports the directory's file of the C++ server, if there is one.
-pub(crate) fn run(directory: &Path, files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
+pub(crate) fn run(
+    directory: &Path,
+    files: &mut [ShardFile],
+    shard_count: usize,
+    lives: &mut Lives,
+) -> Result<(), Error> {
     let (path, imported) = (directory.join(NAME), directory.join(NAME_IMPORTED));
     let under_way = files[0].meta::<String>(META_STATE)?.as_deref() == Some(IMPORTING);
     match (path.exists(), under_way) {
@@ -51,6 +57,7 @@ pub(crate) fn run(directory: &Path, files: &mut [ShardFile], shard_count: usize)
         (true, _) => {}
     }
     let source = Source::open(&path)?;
+    lives.begin(files)?;
     files[0].set_meta(META_STATE, IMPORTING)?;
     files.iter_mut().try_for_each(empty)?;
     copy(&source, files, shard_count)?;

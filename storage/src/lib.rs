@@ -5,7 +5,8 @@
 //! `pack` is what the log is made of, `plan` what it comes to, and `merge` brings that into the tables, one `series` of records
 //! after the other. `read` reads and checks a file, for `load`, which fills a shard, and for `check`. `copying` fills files for
 //! `relocate`, which moves collections when the number of shards has changed, and for `import`, which takes over a file of
-//! the C++ server. `presence` guards against files that are removed or replaced meanwhile. `writer` is the thread of a shard, and `store` the directory as a whole.
+//! the C++ server. `lives`, `mark` and `presence` guard against files that were replaced, cut or removed.
+//! `writer` is the thread of a shard, and `store` the directory as a whole.
 
 mod check;
 mod checksum;
@@ -16,8 +17,10 @@ mod file;
 mod import;
 mod life;
 mod limits;
+mod lives;
 mod load;
 mod log;
+mod mark;
 mod merge;
 mod pack;
 mod plan;

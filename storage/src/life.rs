@@ -20,8 +20,10 @@ const META_UNCHANGED_END: &str = "unchanged!";
 /// One life of a shard, and the one before if all of that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
-    /// Tells it from all others.
+    /// Tells it from all others, of other directories too.
     pub(crate) epoch: u64,
+    /// Its number in this directory.
+    pub(crate) number: u32,
     /// The epoch of the life before.
     pub(crate) before: Option<u64>,
     /// The number of its first change.
@@ -30,11 +32,12 @@ pub(crate) struct Life {
 
 impl Life {
     /// A new one.
-    pub(crate) fn begin(file: &ShardFile) -> Result<Life, Error> {
+    pub(crate) fn begin(file: &ShardFile, number: u32) -> Result<Life, Error> {
         let epoch = file.query::<i64>("SELECT random()")? as u64;
         let before = file.meta::<String>(META_LIFE)?.and_then(|text| read(&text));
         Ok(Life {
             epoch,
+            number,
             before: before.map(|(epoch, _)| epoch),
             first_number: LogEnd::find(file)?.next_number,
         })
@@ -101,7 +104,7 @@ mod tests {
     fn a_life_that_did_not_end_well_is_not_known_of() {
         let directory = TempDir::new();
         let mut file = ShardFile::create(&directory.0, 0, None).unwrap();
-        let first = Life::begin(&file).unwrap();
+        let first = Life::begin(&file, 1).unwrap();
         assert_eq!((first.before, first.first_number), (None, 1));
         let known =
             [("a".to_owned(), 3), ("a\0b".to_owned(), 9), ("a b\n".to_owned(), 7), ("ü".to_owned(), 18)];
@@ -112,12 +115,12 @@ mod tests {
         let mut unchanged_then = unchanged(&file).unwrap();
         unchanged_then.sort();
         assert_eq!(unchanged_then, known);
-        let second = Life::begin(&file).unwrap();
+        let second = Life::begin(&file, 2).unwrap();
         assert_eq!((second.before, second.first_number), (Some(first.epoch), 18));
         assert_ne!(second.epoch, first.epoch);
         Life::mark_begun(&file).unwrap();
         assert!(unchanged(&file).unwrap().is_empty());
-        let third = Life::begin(&file).unwrap();
+        let third = Life::begin(&file, 3).unwrap();
         assert_eq!((third.before, third.first_number), (None, 18), "the second one crashed");
     }
 

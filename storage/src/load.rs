@@ -45,7 +45,7 @@ impl Loader {
         if !damage.is_empty() {
             return Err(file.damaged(&tell(&damage)));
         }
-        let Life { epoch, before, first_number } = self.life;
+        let Life { epoch, before, first_number, .. } = self.life;
         shard.feed_mut().start(first_number);
         shard.set_epoch(epoch, before);
         if before.is_some() {

@@ -8,6 +8,7 @@ use crate::copying::Copying;
 use crate::error::Error;
 use crate::file::ShardFile;
 use crate::limits::{ROW_BYTES, TRANSACTION_BYTES};
+use crate::lives::Lives;
 use crate::merge::clear_some;
 use crate::rows::{CHUNK_COLUMNS, ChunkRow, Rows};
 use crate::tally::Tally;
@@ -22,7 +23,7 @@ struct Misplaced {
 }
 
 /// Puts each collection into the file of its shard. The files have been checked, and their logs are empty.
-pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize) -> Result<(), Error> {
+pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize, lives: &mut Lives) -> Result<(), Error> {
     let mut misplaced = Vec::new();
     for (from, file) in files.iter().enumerate() {
         for collection in collections(file)? {
@@ -35,6 +36,7 @@ pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize) -> Result<()
     if misplaced.is_empty() {
         return Ok(());
     }
+    lives.begin(files)?;
     info!(collections = misplaced.len(), shards = shard_count, "moving collections to other shards");
     let mut tally = Tally::new("records moved", count_records(files, &misplaced)?);
     misplaced.sort_by_key(|misplaced| (misplaced.from, misplaced.to));

@@ -10,7 +10,9 @@ use crate::file::{ShardFile, file_name, sync_directory};
 use crate::import;
 use crate::life::Life;
 use crate::limits::{BATCHES_SENT_MAX, Sizes};
+use crate::lives::{self, Lives};
 use crate::load::Loader;
+use crate::mark::{self, Mark};
 use crate::merge::merge_all;
 use crate::relocate;
 use crate::writer::{Report, Work, Writer, Writers};
@@ -48,6 +50,7 @@ pub struct ApiKey {
 pub struct Store {
     options: StoreOptions,
     files: Vec<ShardFile>,
+    directory_lives: Lives,
     lives: Vec<Life>,
     lock: DirectoryLock,
 }
@@ -58,11 +61,12 @@ impl Store {
         assert!(options.shard_count > 0, "a server has at least one shard");
         let directory = options.directory.clone();
         let lock = directory::lock(&directory)?;
-        let mut files = open_files(&directory, options.shard_count)?;
+        let (mut files, mut directory_lives) = open_files(&directory, options.shard_count)?;
         files.iter_mut().for_each(|file| file.sizes = options.sizes);
-        put_in_order(&directory, &mut files, options.shard_count)?;
-        let lives = files.iter().map(Life::begin).collect::<Result<_, _>>()?;
-        Ok(Store { options, files, lives, lock })
+        put_in_order(&directory, &mut files, options.shard_count, &mut directory_lives)?;
+        let number = directory_lives.number();
+        let lives = files.iter().map(|file| Life::begin(file, number)).collect::<Result<_, _>>()?;
+        Ok(Store { options, files, directory_lives, lives, lock })
     }
 
     /// Reads the API keys, which don't include the master key.
@@ -83,18 +87,21 @@ impl Store {
     /// Starts a writer for each shard, which answers to the reporter of the same place, and waits until all are ready.
     /// Returns where each takes its batches.
     pub fn start_writers<R: Fn(Report) + Send + 'static>(
-        self,
+        mut self,
         reporters: Vec<R>,
     ) -> Result<(Vec<Sender<Batch>>, Writers), Error> {
         assert_eq!(reporters.len(), self.files.len(), "one reporter a shard");
         let StoreOptions { sync, cpus, .. } = self.options;
         let (mut senders, mut writers) = (Vec::new(), Vec::new());
         let (beginning, all_begun) = bounded(0);
+        self.directory_lives.begin(&self.files)?;
         self.files.iter().try_for_each(Life::mark_begun)?;
         let files = self.files.into_iter().zip(self.lives);
         for (index, ((file, life), reporter)) in files.zip(reporters).enumerate() {
             let (sender, batches) = bounded(BATCHES_SENT_MAX);
-            let work = Work::new(file, life, sync, batches, reporter)?;
+            let reached = self.directory_lives.reached(&file)?;
+            let mark = Mark::begin(&file.path, reached, sync == SyncMode::Always)?;
+            let work = Work::new(file, life, mark, sync, batches, reporter)?;
             writers.push(Writer::start(index, work, cpus.clone(), beginning.clone())?);
             senders.push(sender);
         }
@@ -111,15 +118,21 @@ impl Store {
 }
 
 /// Imports and moves what has to be, and leaves exactly the files of this many shards. The files have been checked.
-fn put_in_order(directory: &Path, files: &mut Vec<ShardFile>, shard_count: usize) -> Result<(), Error> {
-    import::run(directory, files, shard_count)?;
+fn put_in_order(
+    directory: &Path,
+    files: &mut Vec<ShardFile>,
+    shard_count: usize,
+    lives: &mut Lives,
+) -> Result<(), Error> {
+    import::run(directory, files, shard_count, lives)?;
     let has_changed = files[0].meta(META_SHARD_COUNT)? != Some(shard_count as i64);
     if has_changed || files.len() > shard_count {
         // Before anything is changed: afterwards a damaged file could not be left as it was.
         files.iter().try_for_each(check::check)?;
+        lives.begin(files)?;
         files.iter().try_for_each(merge_all)?;
     }
-    relocate::relocate(files, shard_count)?;
+    relocate::relocate(files, shard_count, lives)?;
     if has_changed {
         files[0].set_meta(META_SHARD_COUNT, shard_count as i64)?;
     }
@@ -132,8 +145,8 @@ fn put_in_order(directory: &Path, files: &mut Vec<ShardFile>, shard_count: usize
     files.iter().try_for_each(ShardFile::use_log)
 }
 
-/// Opens the files that exist, and makes those that are missing up to `shard_count`.
-fn open_files(directory: &Path, shard_count: usize) -> Result<Vec<ShardFile>, Error> {
+/// Opens the files that exist, and makes those that are missing up to `shard_count`. They belong together then.
+fn open_files(directory: &Path, shard_count: usize) -> Result<(Vec<ShardFile>, Lives), Error> {
     let present = directory::shards(directory)?;
     let first = open_first(directory, &present)?;
     let store: String =
@@ -149,7 +162,7 @@ fn open_files(directory: &Path, shard_count: usize) -> Result<Vec<ShardFile>, Er
         let file = match known {
             Some(file) => file,
             None if index < needed as usize => return Err(missing(directory, index, needed)),
-            None => ShardFile::create(directory, index, Some(&store))?,
+            None => create_file(directory, index, Some(&store))?,
         };
         if file.meta::<String>(META_STORE)?.as_ref() != Some(&store) {
             return Err(file.unusable(&format!(
@@ -159,7 +172,8 @@ fn open_files(directory: &Path, shard_count: usize) -> Result<Vec<ShardFile>, Er
         }
         files.push(file);
     }
-    Ok(files)
+    let lives = Lives::check(&files, needed as usize)?;
+    Ok((files, lives))
 }
 
 fn open_first(directory: &Path, present: &[usize]) -> Result<ShardFile, Error> {
@@ -173,14 +187,29 @@ fn open_first(directory: &Path, present: &[usize]) -> Result<ShardFile, Error> {
         None if present.iter().any(|index| *index != 0) => {
             Err(missing(directory, 0, present.last().map_or(1, |last| *last as i64 + 1)))
         }
-        None => ShardFile::create(directory, 0, None),
+        None => create_file(directory, 0, None),
     }
 }
 
 /// Opens the file of a shard. Returns none if its making was interrupted.
 fn open_file(directory: &Path, index: usize) -> Result<Option<ShardFile>, Error> {
-    directory::check_modes(&directory.join(file_name(index)))?;
+    let path = directory.join(file_name(index));
+    directory::check_modes(&path)?;
+    lives::check_beneath(&path)?;
     ShardFile::open(directory, index)
+}
+
+fn create_file(directory: &Path, index: usize, store: Option<&str>) -> Result<ShardFile, Error> {
+    let path = directory.join(file_name(index));
+    if mark::read(&path)?.is_some() {
+        let why = format!(
+            "it is missing, though a server that was killed has left {} beside it; put it back, or remove that, to begin \
+             with nothing",
+            mark::path_beside(&path).display()
+        );
+        return Err(Error::Unusable(path, why));
+    }
+    ShardFile::create(directory, index, store)
 }
 
 fn missing(directory: &Path, index: usize, count: i64) -> Error {
@@ -193,6 +222,8 @@ fn missing(directory: &Path, index: usize, count: i64) -> Error {
 
 #[cfg(test)]
 mod interrupted;
+#[cfg(test)]
+mod mixed;
 
 #[cfg(test)]
 pub(crate) mod tests {

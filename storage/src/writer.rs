@@ -19,6 +19,7 @@ use crate::file::{ShardFile, begin_log, checkpoint};
 use crate::life::Life;
 use crate::limits::{IDLE, LOG_FULL, RETRY_FIRST, RETRY_LONGEST};
 use crate::log::{LogEnd, LogRow};
+use crate::mark::Mark;
 use crate::merge::Merge;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use fluxion_engine::{Batch, SyncMode};
@@ -104,6 +105,7 @@ fn run_on(cpus: &[usize]) {
 pub(crate) struct Work<F> {
     file: ShardFile,
     life: Life,
+    mark: Mark,
     sync: SyncMode,
     /// As it is set now.
     sync_now: Option<SyncMode>,
@@ -128,6 +130,7 @@ impl<F: Fn(Report)> Work<F> {
     pub(crate) fn new(
         file: ShardFile,
         life: Life,
+        mark: Mark,
         sync: SyncMode,
         batches: Receiver<Batch>,
         report: F,
@@ -137,6 +140,7 @@ impl<F: Fn(Report)> Work<F> {
             merge_at: file.sizes.log_bytes,
             file,
             life,
+            mark,
             sync,
             sync_now: None,
             unchanged: Vec::new(),
@@ -192,7 +196,9 @@ impl<F: Fn(Report)> Work<F> {
         if let Err(error) = self.file.give_pages_back() {
             self.warn("free pages are kept", &error);
         }
-        self.empty_wal();
+        if self.empty_wal() {
+            self.mark.end();
+        }
         Ok(())
     }
 
@@ -286,6 +292,7 @@ impl<F: Fn(Report)> Work<F> {
         self.file.presence.check().map_err(|why| self.file.unusable(why))?;
         self.set_sync(self.sync)?;
         self.log.append(&self.file, batch)?;
+        self.mark.committed(self.log.next_number);
         self.unchanged = batch.unchanged().to_vec();
         Ok(())
     }
@@ -342,17 +349,25 @@ impl<F: Fn(Report)> Work<F> {
 
     /// Has the next batch find a log whose beginning is on disk, so that it need not wait for that.
     fn begin_wal(&self) {
-        if let Err(error) = begin_log(&self.file.connection) {
+        if let Err(error) = begin_log(&self.file.connection, self.life.number) {
             let file = self.file.path.display();
             warn!(%file, error = describe(&error), "the write-ahead log can't be written");
         }
     }
 
-    fn empty_wal(&mut self) {
+    /// Returns whether all is in the file now.
+    fn empty_wal(&mut self) -> bool {
         match checkpoint(&self.file.connection) {
-            Ok(()) => self.wal_is_empty = true,
+            Ok(complete) => {
+                self.wal_is_empty = true;
+                if complete {
+                    self.mark.synced();
+                }
+                complete
+            }
             Err(error) => {
-                warn!(file = %self.file.path.display(), error = describe(&error), "the write-ahead log is kept")
+                warn!(file = %self.file.path.display(), error = describe(&error), "the write-ahead log is kept");
+                false
             }
         }
     }

@@ -22,12 +22,145 @@ fn write(client: &mut Client, value: &str) {
     }
 }
 
+fn copy(from: &TempDir, to: &TempDir, wanted: impl Fn(&str) -> bool) {
+    for entry in from.path().read_dir().unwrap() {
+        let name = entry.unwrap().file_name();
+        if wanted(name.to_str().unwrap()) {
+            std::fs::copy(from.path().join(&name), to.path().join(&name)).unwrap();
+        }
+    }
+}
+
+fn remove(directory: &TempDir, unwanted: impl Fn(&str) -> bool) {
+    for entry in directory.path().read_dir().unwrap() {
+        let entry = entry.unwrap();
+        if unwanted(entry.file_name().to_str().unwrap()) {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
 fn wait_until(what: &str, mut met: impl FnMut() -> bool) {
     let began = Instant::now();
     while !met() {
         assert!(began.elapsed() < PATIENCE, "{what} does not come");
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn one_file_of_a_backup_among_later_ones_is_refused() {
+    let (directory, backup) = (TempDir::new(), TempDir::new());
+    for value in ["old", "new"] {
+        let server = Server::start(&arguments(&directory));
+        write(&mut server.client(), value);
+        server.stop();
+        if value == "old" {
+            copy(&directory, &backup, |name| name.ends_with(".db"));
+        }
+    }
+    for file in ["shard-000.db", "shard-001.db"] {
+        let later = std::fs::read(directory.file(file)).unwrap();
+        copy(&backup, &directory, |name| name == file);
+        for cores in ["1", "2", "3"] {
+            let wrong = refused(&["--data", directory.text(), "--cores", cores]);
+            assert!(wrong.contains(file) && wrong.contains("older than the other files"), "{wrong}");
+        }
+        std::fs::write(directory.file(file), later).unwrap();
+    }
+    copy(&backup, &directory, |_| true);
+    let server = Server::start(&arguments(&directory));
+    let found = server.client().call("gval", &json!({"col": "c3", "key": "k"}));
+    assert_eq!(found, json!({"value": "old"}));
+}
+
+#[test]
+fn a_backup_over_the_files_of_a_killed_server_is_refused() {
+    let (directory, backup) = (TempDir::new(), TempDir::new());
+    let server = Server::start(&arguments(&directory));
+    write(&mut server.client(), "old");
+    server.stop();
+    copy(&directory, &backup, |name| name.ends_with(".db"));
+    let mut server = Server::start(&[&arguments(&directory)[..], &["--sync", "always"]].concat());
+    write(&mut server.client(), "new");
+    server.kill();
+    assert!(directory.file("shard-000.db-wal").exists() && directory.file("shard-000.mark").exists());
+    copy(&backup, &directory, |_| true);
+    let wrong = refused(&arguments(&directory));
+    assert!(wrong.contains("older than what was here") && wrong.contains("empty directory"), "{wrong}");
+    remove(&directory, |name| name.ends_with(".mark"));
+    let wrong = refused(&arguments(&directory));
+    assert!(wrong.contains("shard-000.db") && wrong.contains("-wal"), "{wrong}");
+    remove(&directory, |name| !name.ends_with(".db"));
+    let server = Server::start(&arguments(&directory));
+    let found = server.client().call("gval", &json!({"col": "c3", "key": "k"}));
+    assert_eq!(found, json!({"value": "old"}));
+}
+
+#[test]
+fn a_write_ahead_log_that_was_cut_flipped_or_removed_is_missed() {
+    let (directory, killed) = (TempDir::new(), TempDir::new());
+    let mut server = Server::start(&[&arguments(&directory)[..], &["--sync", "always"]].concat());
+    write(&mut server.client(), "v");
+    server.kill();
+    copy(&directory, &killed, |name| !name.ends_with("-shm"));
+    let log = directory.file("shard-001.db-wal");
+    let whole = std::fs::read(&log).unwrap();
+    let damage: [&dyn Fn(); 3] = [
+        &|| std::fs::remove_file(&log).unwrap(),
+        &|| std::fs::write(&log, &whole[..whole.len() / 2]).unwrap(),
+        &|| {
+            let mut flipped = whole.clone();
+            *flipped.last_mut().unwrap() ^= 0x10;
+            std::fs::write(&log, flipped).unwrap();
+        },
+    ];
+    for damage in damage {
+        remove(&directory, |_| true);
+        copy(&killed, &directory, |_| true);
+        damage();
+        let wrong = refused(&arguments(&directory));
+        assert!(wrong.contains("shard-001.db") && wrong.contains("changes are missing"), "{wrong}");
+        assert!(wrong.contains("on disk for sure") && wrong.contains("backup"), "{wrong}");
+    }
+    remove(&directory, |_| true);
+    copy(&killed, &directory, |_| true);
+    let server = Server::start(&arguments(&directory));
+    let found = server.client().call("gval", &json!({"col": "c3", "key": "k"}));
+    assert_eq!(found, json!({"value": "v"}));
+}
+
+/// What was stored but not synced may be gone after a crash of the system, so the server starts, and says so.
+#[test]
+fn changes_that_were_not_synced_may_be_missing() {
+    let directory = TempDir::new();
+    let arguments = &["--data", directory.text(), "--cores", "1", "--flush-interval", "0.05"];
+    let mark = directory.file("shard-000.mark");
+    // A log that is emptied while nothing comes has nothing to lose, so this one is removed sooner.
+    for _ in 0..20 {
+        let mut server = Server::start(arguments);
+        let mut client = server.client();
+        let before = std::fs::read(&mark).unwrap();
+        client.done("sval", &json!({"col": "c", "key": "k", "value": "v"}));
+        wait_until("the flush", || std::fs::read(&mark).unwrap() != before);
+        server.kill();
+        std::fs::remove_file(directory.file("shard-000.db-wal")).unwrap();
+        let mut command = command();
+        command.args(["--secret-key", "k", "--port", "0", "--log", "warn"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut log = String::new();
+        child.stderr.unwrap().read_to_string(&mut log).unwrap();
+        assert!(line.contains("listening"), "{log}");
+        if log.contains("the last changes are missing") {
+            assert!(log.contains("shard-000.db") && log.contains("changes=1"), "{log}");
+            return;
+        }
+    }
+    panic!("never missed");
 }
 
 #[test]

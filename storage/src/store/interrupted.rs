@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Opens the store, but lets only so many commits through; what follows is lost with the connections.
 fn open_for(directory: &Path, shard_count: usize, commits: usize) -> Result<(), Error> {
-    let mut files = open_files(directory, shard_count)?;
+    let (mut files, mut lives) = open_files(directory, shard_count)?;
     let done = Arc::new(AtomicUsize::new(0));
     for file in &mut files {
         let done = done.clone();
@@ -22,7 +22,7 @@ fn open_for(directory: &Path, shard_count: usize, commits: usize) -> Result<(), 
             connection.commit_hook(Some(move || done.fetch_add(1, Ordering::SeqCst) >= commits))
         })?;
     }
-    put_in_order(directory, &mut files, shard_count)
+    put_in_order(directory, &mut files, shard_count, &mut lives)
 }
 
 fn copy_directory(from: &Path, to: &Path) {

@@ -15,7 +15,7 @@ fn nobody_else_may_read_them() {
     assert_eq!(mode(&data), 0o700);
     let files: Vec<_> = data.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     let logs = files.iter().filter(|path| path.to_str().unwrap().ends_with("-wal")).count();
-    assert_eq!((files.len(), logs), (7, 2), "three of each shard, and the lock's: {files:?}");
+    assert_eq!((files.len(), logs), (9, 2), "four of each shard, and the lock's: {files:?}");
     for path in files {
         assert_eq!(mode(&path), 0o600, "{path:?}");
     }
