@@ -1,15 +1,18 @@
-//! A `ws://` address taken apart, with key and name put into its query.
+//! A `ws://` or `wss://` address taken apart, with key and name put into its query.
 
 use crate::error::Error;
 use crate::options::Options;
 use std::fmt;
 use std::fmt::Write;
 
-const PORT_DEFAULT: u16 = 80;
+const PORT_PLAIN: u16 = 80;
+const PORT_SECURE: u16 = 443;
 
 /// Where to connect, and what to ask for there. `Display` tells host and port only: the path holds the key.
 #[derive(Debug)]
 pub(crate) struct Address {
+    /// Whether TLS is spoken there.
+    pub(crate) secure: bool,
     /// Name or IP address; an IPv6 address without its brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -19,7 +22,7 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn new(options: &Options) -> Result<Address, Error> {
-        let (host, port, mut path) = split(&options.url).map_err(Error::Address)?;
+        let (secure, host, port, mut path) = split(&options.url).map_err(Error::Address)?;
         if options.key.is_empty() {
             return Err(Error::Address("the API key is empty".into()));
         }
@@ -31,14 +34,14 @@ impl Address {
             path.push_str("&name=");
             push_encoded(&mut path, name);
         }
-        Ok(Address { host, port, path })
+        Ok(Address { secure, host, port, path })
     }
 
     /// The address of a page that takes no key, such as `/health`, below the path of a server's address.
     pub(crate) fn of_page(url: &str, page: &str) -> Result<Address, Error> {
-        let (host, port, path) = split(url).map_err(Error::Address)?;
+        let (secure, host, port, path) = split(url).map_err(Error::Address)?;
         let base = path.split('?').next().unwrap_or_default().trim_end_matches('/');
-        Ok(Address { host, port, path: format!("{base}{page}") })
+        Ok(Address { secure, host, port, path: format!("{base}{page}") })
     }
 }
 
@@ -52,15 +55,16 @@ impl fmt::Display for Address {
     }
 }
 
-fn split(url: &str) -> Result<(String, u16, String), String> {
-    if url.starts_with("wss://") {
-        return Err("wss:// is not supported yet: this client speaks no TLS; use ws://, or a proxy such as \
-                    stunnel that does"
-            .into());
-    }
-    let Some(rest) = url.strip_prefix("ws://") else {
-        let shown = url.split(['?', '#']).next().unwrap_or_default();
-        return Err(format!("the address {shown:?} must start with ws://, as in ws://localhost:8080"));
+fn split(url: &str) -> Result<(bool, String, u16, String), String> {
+    let (secure, rest) = match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
+        (Some(rest), _) => (false, rest),
+        (None, Some(rest)) => (true, rest),
+        (None, None) => {
+            let shown = url.split(['?', '#']).next().unwrap_or_default();
+            return Err(format!(
+                "the address {shown:?} must start with ws://, as in ws://localhost:8080, or with wss:// for TLS"
+            ));
+        }
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -73,14 +77,15 @@ fn split(url: &str) -> Result<(String, u16, String), String> {
         return Err("what follows the host in the address must be printable ASCII without spaces".into());
     }
     let (host, port) = split_port(authority)?;
+    let port = port.unwrap_or(if secure { PORT_SECURE } else { PORT_PLAIN });
     let plain = host.bytes().all(|byte| byte.is_ascii_graphic());
     if host.is_empty() || !plain {
         return Err(format!("the address has no valid host: {authority:?}"));
     }
-    Ok((host.to_owned(), port, path))
+    Ok((secure, host.to_owned(), port, path))
 }
 
-fn split_port(authority: &str) -> Result<(&str, u16), String> {
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("the address's '[' is not closed")?;
@@ -93,10 +98,10 @@ fn split_port(authority: &str) -> Result<(&str, u16), String> {
     };
     match port {
         Some(text) => match text.parse() {
-            Ok(port) => Ok((host, port)),
+            Ok(port) => Ok((host, Some(port))),
             Err(_) => Err(format!("{text:?} in the address is not a port from 0 to 65535")),
         },
-        None => Ok((host, PORT_DEFAULT)),
+        None => Ok((host, None)),
     }
 }
 
@@ -129,9 +134,12 @@ mod tests {
             ("ws://localhost", "localhost", 80, "/?"),
             ("ws://[::1]:9/db?x=y#z", "::1", 9, "/db?x=y&"),
             ("ws://host:1?x=y", "host", 1, "/?x=y&"),
+            ("wss://host", "host", 443, "/?"),
+            ("wss://host:80/", "host", 80, "/?"),
         ] {
             let address = address(url).unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port), "{url}");
+            assert_eq!(address.secure, url.starts_with("wss"));
             assert_eq!(address.path, format!("{path}api-key=a%20b%26c&name=%C3%BC"));
         }
         assert_eq!(address("ws://[::1]:9").unwrap().to_string(), "[::1]:9");
@@ -152,7 +160,6 @@ mod tests {
         for (url, word) in [
             ("", "ws://"),
             ("http://x?api-key=secret", "must start with ws://"),
-            ("wss://x", "TLS"),
             ("ws://", "host"),
             ("ws://x:", "port"),
             ("ws://x:70000", "70000"),

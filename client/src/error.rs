@@ -17,6 +17,15 @@ pub enum Error {
         /// The words of the system.
         source: io::Error,
     },
+    /// The certificate authorities that a server's certificate may be from can't be read.
+    Authorities(String),
+    /// The server's certificate is not to be trusted, or TLS can't be spoken with it.
+    Untrusted {
+        /// Host and port.
+        address: String,
+        /// The reason.
+        why: String,
+    },
     /// The server did not accept the connection, such as for an unknown API key.
     Refused {
         /// HTTP status.
@@ -54,7 +63,14 @@ pub enum Error {
 impl Error {
     /// Whether the connection is lost. If not, it can be used further.
     pub fn is_disconnect(&self) -> bool {
-        !matches!(self, Error::Server(_) | Error::Ended(_) | Error::TooManyInFlight | Error::Address(_))
+        !matches!(
+            self,
+            Error::Server(_)
+                | Error::Ended(_)
+                | Error::TooManyInFlight
+                | Error::Address(_)
+                | Error::Authorities(_)
+        )
     }
 
     /// Whether another attempt may succeed.
@@ -83,10 +99,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Address(what) => formatter.write_str(what),
+            Error::Address(what) | Error::Authorities(what) => formatter.write_str(what),
             Error::Server(what) => write_shown(formatter, what),
             Error::Unreachable { address, source } => {
                 write!(formatter, "can't connect to {address}: {source}")
+            }
+            Error::Untrusted { address, why } => {
+                write!(formatter, "no TLS connection to {address}: {why}")
             }
             Error::Refused { status, reason } => {
                 formatter.write_str("the server refused the connection: ")?;

@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::handshake::Upgraded;
 use crate::limits::{CONNECT_TIMEOUT, RECEIVE_BYTES, SEND_BYTES};
 use crate::options::Options;
+use crate::transport::Transport;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Cursor, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -18,7 +18,7 @@ const CONTROL_BYTES_MAX: u64 = 125;
 
 /// The frames of one connection.
 pub(crate) struct Frames {
-    stream: TcpStream,
+    stream: Transport,
     timeout: Duration,
     reply_time_max: Duration,
     reply_bytes_max: usize,
@@ -106,7 +106,7 @@ impl Frames {
     /// Writes what is queued.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         if !self.out.is_empty() {
-            let written = self.stream.write_all(&self.out);
+            let written = self.stream.write_all(&self.out).and_then(|()| self.stream.flush());
             self.out.clear();
             self.out.shrink_to(2 * SEND_BYTES);
             written.map_err(|error| Error::from_socket(error, self.timeout))?;

@@ -1,9 +1,12 @@
-//! From options to a socket that speaks WebSocket: TCP and the HTTP upgrade.
+//! From options to a socket that speaks WebSocket: TCP, TLS, and the HTTP upgrade.
 
 use crate::address::Address;
+use crate::authorities::Authorities;
 use crate::error::Error;
 use crate::limits::{CONNECT_TIMEOUT, HANDSHAKE_BYTES_MAX};
 use crate::options::Options;
+use crate::patience::Patience;
+use crate::transport::Transport;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -11,7 +14,7 @@ use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 /// An upgraded socket, and what the server sent behind its answer.
 pub(crate) struct Upgraded {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Transport,
     pub(crate) rest: Vec<u8>,
 }
 
@@ -19,7 +22,7 @@ pub(crate) struct Upgraded {
 pub(crate) fn connect(options: &Options) -> Result<Upgraded, Error> {
     let address = Address::new(options)?;
     let patience = Patience::new(CONNECT_TIMEOUT);
-    let mut stream = open(&address, &patience)?;
+    let mut stream = open(&address, &options.authorities, &patience)?;
     let key = generate_key();
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -34,29 +37,16 @@ pub(crate) fn connect(options: &Options) -> Result<Upgraded, Error> {
     Ok(Upgraded { stream, rest })
 }
 
-/// The time that an answer may take.
-pub(crate) struct Patience {
-    time: Duration,
-    end: Instant,
-}
-
-impl Patience {
-    pub(crate) fn new(time: Duration) -> Patience {
-        Patience { time, end: Instant::now() + time }
-    }
-
-    /// As much time once more, from now on.
-    pub(crate) fn again(&self) -> Patience {
-        Patience::new(self.time)
-    }
-}
-
-/// Connects to the first address that takes it.
-pub(crate) fn open(address: &Address, patience: &Patience) -> Result<TcpStream, Error> {
+/// Connects to the first address that takes it, and shakes hands where TLS is spoken.
+pub(crate) fn open(
+    address: &Address,
+    authorities: &Authorities,
+    patience: &Patience,
+) -> Result<Transport, Error> {
     let stream = connect_any(address, patience)
         .map_err(|source| Error::Unreachable { address: address.to_string(), source })?;
     prepare(&stream, patience.time).map_err(Error::Broken)?;
-    Ok(stream)
+    Transport::begin(stream, address, authorities, &patience.again())
 }
 
 fn connect_any(address: &Address, patience: &Patience) -> io::Result<TcpStream> {
@@ -85,8 +75,9 @@ pub(crate) struct Answer {
 }
 
 /// Sends a request, and reads the head of its answer.
-pub(crate) fn ask(stream: &mut TcpStream, request: &str, patience: &Patience) -> Result<Answer, Error> {
-    stream.write_all(request.as_bytes()).map_err(|error| Error::from_socket(error, patience.time))?;
+pub(crate) fn ask(stream: &mut Transport, request: &str, patience: &Patience) -> Result<Answer, Error> {
+    let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
+    sent.map_err(|error| patience.failed(error))?;
     let mut received = Vec::new();
     let head_bytes = loop {
         if let Some(at) = memchr::memmem::find(&received, b"\r\n\r\n") {
@@ -107,7 +98,7 @@ pub(crate) fn ask(stream: &mut TcpStream, request: &str, patience: &Patience) ->
 
 /// What came behind the upgrade, if the answer agrees to it.
 fn upgraded(
-    stream: &mut TcpStream,
+    stream: &mut Transport,
     answer: Answer,
     accept: &str,
     patience: &Patience,
@@ -121,7 +112,7 @@ fn upgraded(
 
 impl Answer {
     /// The first line of the body, as far as it comes, or else the words beside the status.
-    pub(crate) fn reason(self, stream: &mut TcpStream, patience: &Patience) -> String {
+    pub(crate) fn reason(self, stream: &mut Transport, patience: &Patience) -> String {
         let Answer { head, rest: mut body, .. } = self;
         let length = header(&head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
         while body.len() < length && read_more(stream, &mut body, patience).is_ok_and(|count| count > 0) {}
@@ -138,18 +129,18 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>, patience: &Patience) -> Result<usize, Error> {
+fn read_more(stream: &mut Transport, received: &mut Vec<u8>, patience: &Patience) -> Result<usize, Error> {
     if received.len() >= HANDSHAKE_BYTES_MAX {
         return Err(Error::Protocol("its answer is too long".into()));
     }
     if Instant::now() >= patience.end {
-        return Err(Error::Silent(patience.time));
+        return Err(patience.over());
     }
     let mut piece = [0; 4096];
     let count = loop {
         match stream.read(&mut piece) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => break other.map_err(|error| Error::from_socket(error, patience.time))?,
+            other => break other.map_err(|error| patience.failed(error))?,
         }
     };
     received.extend_from_slice(&piece[..count]);

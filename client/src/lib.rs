@@ -80,6 +80,11 @@
 //! long, ends the subscription or leaves something out, as the query says. A reader who takes nothing for the server's
 //! idle timeout does not answer its pings either, loses the connection, and is resumed when it goes on.
 //!
+//! # TLS
+//!
+//! An address with `wss://` is spoken to over TLS. The server's certificate must be for the name in the address, and from an
+//! authority that this machine trusts, or from those that [`Options::authorities`] names.
+//!
 //! # Limits
 //!
 //! A reply that holds too much at a time ([`Options::reply_bytes_max`]) or that does not end ([`Options::reply_time_max`])
@@ -88,6 +93,7 @@
 //! The crate knows only the protocol: nothing of the server's crates may be imported.
 
 mod address;
+mod authorities;
 mod backoff;
 mod calls;
 mod client;
@@ -100,6 +106,7 @@ mod incoming;
 mod limits;
 mod link;
 mod options;
+mod patience;
 mod push;
 mod records;
 mod reply;
@@ -108,7 +115,9 @@ mod stats;
 mod stream;
 mod subscription;
 mod subscription_query;
+mod transport;
 
+pub use authorities::Authorities;
 pub use client::Client;
 pub use connection::Ticket;
 pub use error::Error;

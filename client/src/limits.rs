@@ -18,6 +18,9 @@ pub(crate) const IDLE_BUFFER_BYTES: usize = 1024 * 1024;
 /// The longest answer to the upgrade that is read; the server's are a few hundred bytes.
 pub(crate) const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
 
+/// The longest file of certificate authorities: all those of a system are a quarter of a MiB.
+pub(crate) const AUTHORITIES_BYTES_MAX: u64 = 16 << 20;
+
 /// Time that one address has to take the connection and to answer the upgrade.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

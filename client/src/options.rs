@@ -1,5 +1,6 @@
 //! The options of a connection: the address, the key, and how patient to be.
 
+use crate::authorities::Authorities;
 use crate::limits::{ATTEMPTS, REPLY_BYTES_MAX, REPLY_TIME_MAX, TIMEOUT};
 use std::fmt;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub struct Options {
     pub(crate) url: String,
     pub(crate) key: String,
     pub(crate) name: Option<String>,
+    pub(crate) authorities: Authorities,
     pub(crate) timeout: Duration,
     pub(crate) attempts: u32,
     pub(crate) reply_bytes_max: usize,
@@ -29,12 +31,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// A server's address, such as `ws://localhost:8080`, and an API key that it knows.
+    /// A server's address, such as `ws://localhost:8080`, or `wss://` for TLS, and an API key that it knows.
     pub fn new(url: impl Into<String>, key: impl Into<String>) -> Options {
         Options {
             url: url.into(),
             key: key.into(),
             name: None,
+            authorities: Authorities::of_system(),
             timeout: TIMEOUT,
             attempts: ATTEMPTS,
             reply_bytes_max: REPLY_BYTES_MAX,
@@ -45,6 +48,12 @@ impl Options {
     /// The name of this connection in the server's list of them.
     pub fn name(mut self, name: impl Into<String>) -> Options {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Whom the certificate of a `wss://` server may be from; unless it is said otherwise, those whom this machine trusts.
+    pub fn authorities(mut self, authorities: Authorities) -> Options {
+        self.authorities = authorities;
         self
     }
 
@@ -85,6 +94,7 @@ impl fmt::Debug for Options {
             .field("url", &url)
             .field("key", &"hidden")
             .field("name", &self.name)
+            .field("authorities", &self.authorities)
             .field("timeout", &self.timeout)
             .field("attempts", &self.attempts)
             .field("reply_bytes_max", &self.reply_bytes_max)
