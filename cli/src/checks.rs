@@ -30,6 +30,8 @@ pub struct Checked {
     pub address: SocketAddr,
     /// Where to serve pages, if at an address of their own.
     pub pages_address: Option<SocketAddr>,
+    /// Where to speak TLS, if at a port beside the main one.
+    pub tls_address: Option<SocketAddr>,
     /// Where the cores run.
     pub placement: CorePlacement,
     /// Connections there are file descriptors for.
@@ -69,8 +71,21 @@ pub fn run(settings: &Settings) -> Result<Checked, String> {
     if let Some(pages) = pages_address {
         probe(pages).map_err(|error| listen_advice(pages, ["--metrics-bind"; 2], &error))?;
     }
+    let tls_port = settings.tls.as_ref().and_then(|tls| tls.port);
+    let tls_address = tls_port.map(|port| SocketAddr::new(address.ip(), port));
+    if let Some(tls) = tls_address {
+        probe(tls).map_err(|error| listen_advice(tls, ["--tls-port", "--bind"], &error))?;
+    }
     let connection_bytes_max = settings.max_connection_memory.unwrap_or_else(connection_memory);
-    Ok(Checked { address, pages_address, placement, connections_max, handshakes_max, connection_bytes_max })
+    Ok(Checked {
+        address,
+        pages_address,
+        tls_address,
+        placement,
+        connections_max,
+        handshakes_max,
+        connection_bytes_max,
+    })
 }
 
 /// A quarter of the memory there is.

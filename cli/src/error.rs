@@ -1,6 +1,6 @@
 //! Everything that keeps the server from running or from ending well, in words for the one who started it.
 
-use fluxion_net::ServerError;
+use fluxion_net::{CertificateError, ServerError};
 use std::fmt;
 use std::io;
 use tracing_subscriber::filter::ParseError;
@@ -14,6 +14,8 @@ pub enum Error {
     LogDirectives(String, ParseError),
     /// The machine lacks something; the text names it and the remedy.
     Machine(String),
+    /// The certificate for TLS can't be used.
+    Certificate(CertificateError),
     /// Signals can't be caught.
     Signals(io::Error),
     /// This thread can't be started.
@@ -36,6 +38,7 @@ impl fmt::Display for Error {
             }
             Error::LogDirectives(text, why) => write!(f, "--log {text:?} is not understood: {why}"),
             Error::Machine(text) => f.write_str(text),
+            Error::Certificate(error) => write!(f, "TLS: {error}"),
             Error::Signals(why) => write!(f, "can't catch signals: {why}"),
             Error::Thread(name, why) => write!(f, "can't start the thread {name:?}: {why}"),
             Error::Store(error) => error.fmt(f),

@@ -1,6 +1,7 @@
 //! The `fluxiondb` binary: parse, check, start, wait, exit code; or a command, which is a matter of `commands`.
 //! Exit codes: 0 after a clean stop, 1 when the server can't run or failed, 2 for bad options.
 
+mod certificates;
 mod checks;
 mod commands;
 mod cpus;
@@ -17,16 +18,17 @@ mod signals;
 mod spare_memory;
 mod store;
 
+use certificates::CertificateWatch;
 use checks::Checked;
 use clap::CommandFactory;
 use error::Error;
-use fluxion_net::{Server, ServerOptions};
+use fluxion_net::{Certificates, Server, ServerOptions, TlsOptions};
 use fluxion_storage::Writers;
+use notices::{Addresses, Tls};
 use options::{Options, Settings};
 use signals::Signals;
 use std::fmt::Display;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 use store::OpenStore;
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: Settings) -> Result<(), Error> {
+    let tls = settings.tls.as_ref().map(|tls| CertificateWatch::begin(tls.files.clone())).transpose()?;
+    let (certificates, certificate_watch) = tls.unzip();
     let checked = checks::run(&settings).map_err(Error::Machine)?;
     let core_count = checked.placement.cpus.len();
     let data = settings.data.as_ref().map(|data| data.directory.display().to_string());
@@ -71,14 +75,18 @@ fn run(settings: Settings) -> Result<(), Error> {
     let store = settings.data.as_ref().map(|data| store::open(data, core_count)).transpose()?;
     let signals = Signals::catch()?;
     let loaders = store.as_ref().map_or_else(Vec::new, OpenStore::loaders);
-    let loaded = Server::load(server_options(settings, checked), loaders)?;
+    let loaded = Server::load(server_options(settings, checked, certificates), loaders)?;
     let stored = store.map(|store| store.start_writers(loaded.reporters())).transpose()?;
     let (persistence, writers) = stored.unzip();
     let server = loaded.serve(persistence)?;
-    signals.watch(server.stopper())?;
+    let (reload, reloads) = crossbeam_channel::bounded(1);
+    signals.watch(server.stopper(), certificate_watch.as_ref().map(|_| reload))?;
+    let speaks_tls = certificate_watch.is_some();
+    certificate_watch.map_or(Ok(()), |watch| watch.go_on(server.renewer(), reloads))?;
     spare_memory::give_back_regularly()?;
-    announce(server.address(), core_count, server.pages_address());
-    notices::listening(server.address(), server.pages_address(), data.as_deref());
+    let addresses = Addresses::new(&server, speaks_tls);
+    announce(&addresses, core_count);
+    notices::listening(&addresses, data.as_deref());
     match (server.join(), writers.map_or(Ok(()), Writers::join)) {
         (Ok(()), stored) => Ok(stored?),
         (served, Ok(())) => Ok(served?),
@@ -86,11 +94,12 @@ fn run(settings: Settings) -> Result<(), Error> {
     }
 }
 
-fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
+fn server_options(settings: Settings, checked: Checked, certificates: Option<Certificates>) -> ServerOptions {
     let spin_us = if checked.placement.crowded { 0 } else { settings.spin_us };
     ServerOptions {
         address: checked.address,
         pages_address: checked.pages_address,
+        tls: certificates.map(|certificates| TlsOptions { certificates, address: checked.tls_address }),
         cpus: checked.placement.cpus,
         spin: Duration::from_micros(spin_us),
         master_key: settings.secret_key,
@@ -108,10 +117,15 @@ fn server_options(settings: Settings, checked: Checked) -> ServerOptions {
 }
 
 /// Prints the one line on stdout, which says that clients may connect, and where.
-fn announce(address: SocketAddr, core_count: usize, pages: Option<SocketAddr>) {
+fn announce(addresses: &Addresses, core_count: usize) {
     let cores = if core_count == 1 { "1 core".to_string() } else { format!("{core_count} cores") };
-    let pages = pages.map(|address| format!(", metrics on {address}")).unwrap_or_default();
-    logging::print(&format!("fluxiondb listening on {address}, {cores}{pages}"));
+    let tls = match addresses.tls {
+        Tls::None => String::new(),
+        Tls::Main => ", TLS".to_string(),
+        Tls::Beside(address) => format!(", TLS on {address}"),
+    };
+    let pages = addresses.pages.map(|address| format!(", metrics on {address}")).unwrap_or_default();
+    logging::print(&format!("fluxiondb listening on {}, {cores}{tls}{pages}", addresses.main));
 }
 
 /// Fails before there is a log.

@@ -1,6 +1,7 @@
 //! The command line: what may be said, and whether it makes sense by itself. What the machine allows is the
 //! business of `checks`.
 
+use crate::certificates::{TlsFlags, TlsSettings};
 use crate::commands::Command;
 use crate::cpus::Cores;
 use crate::environment::without_empty_variables;
@@ -41,6 +42,9 @@ Examples:
 
   fluxiondb --secret-key dev --metrics-bind 127.0.0.1:9100
       GET /metrics and /health are served there, for Prometheus and probes, without a key.
+
+  fluxiondb --secret-key dev --tls-cert fullchain.pem --tls-key key.pem
+      TLS: clients connect to wss://HOST:8080/?api-key=dev
 
 Every flag can be given as an environment variable instead; the flag wins, and a variable
 that is empty counts as not set.
@@ -94,6 +98,9 @@ pub struct Options {
     /// at that of the clients, where `/metrics` takes a key]
     #[arg(long, env = "FLUXIONDB_METRICS_BIND", value_name = "IP:PORT", value_parser = parse_socket_address)]
     metrics_bind: Option<SocketAddr>,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     /// Cores, as a count or as the CPUs to run on: `4`, or a list such as `0-3,8` (one CPU: `3-3`) [default: all CPUs
     /// this process may use]
@@ -220,6 +227,8 @@ pub struct Settings {
     pub bind: Option<IpAddr>,
     /// Where health and metrics are served, if at an address of their own.
     pub metrics_bind: Option<SocketAddr>,
+    /// TLS, if it is spoken.
+    pub tls: Option<TlsSettings>,
     /// The cores asked for; `None` is as many as the machine allows.
     pub cores: Option<Cores>,
     /// Whether to pin the cores.
@@ -289,6 +298,7 @@ impl Options {
             port: self.port,
             bind: self.bind,
             metrics_bind: self.metrics_bind,
+            tls: self.tls.check(self.port)?,
             cores: self.cores,
             pin: self.pin.unwrap_or(true) && !self.no_pin,
             spin_us: self.spin_us,

@@ -1,10 +1,12 @@
 //! SIGTERM and SIGINT: the first ends the server in good order, the second at once.
 //!
 //! SIGHUP has two meanings. Where the server has a terminal, that is being closed: the server ends in good order. Where
-//! it has none, a service manager or an operator asks for a reload: there is nothing to reload, and the server goes on.
+//! it has none, a service manager or an operator asks for a reload: the certificate for TLS is read again, if there is one,
+//! and the server goes on.
 //! A server that was started with SIGHUP ignored, as by `nohup`, goes on ignoring it.
 
 use crate::error::Error;
+use crossbeam_channel::Sender;
 use fluxion_net::Stopper;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Arrivals;
@@ -30,13 +32,17 @@ impl Signals {
     }
 
     /// Acts on them in a thread of its own, which lives as long as the process.
-    pub fn watch(self, stopper: Stopper) -> Result<(), Error> {
+    pub fn watch(self, stopper: Stopper, reload: Option<Sender<()>>) -> Result<(), Error> {
         let Signals { mut arrivals, has_terminal } = self;
         let watch = move || {
             let mut stopping = false;
             for signal in arrivals.forever() {
                 if signal == SIGHUP && (stopping || !has_terminal) {
-                    info!("SIGHUP: there is nothing to reload, the server goes on");
+                    match &reload {
+                        // One that is not taken up yet is as good as this.
+                        Some(reload) => drop(reload.try_send(())),
+                        None => info!("SIGHUP: there is nothing to reload, the server goes on"),
+                    }
                     continue;
                 }
                 if stopping {

@@ -58,5 +58,9 @@ mod slow_subscribers;
 mod stats;
 #[path = "server/subscriptions.rs"]
 mod subscriptions;
+#[path = "server/tls.rs"]
+mod tls;
+#[path = "server/tls_peers.rs"]
+mod tls_peers;
 
 use fluxion_testkit as support;

@@ -16,10 +16,11 @@ mod serve;
 mod server;
 mod wire;
 
+pub use crate::core::certificates::{CertificateError, Certificates};
 pub use crate::core::handover::StorageOptions;
 pub use limits::{IO_MEMORY_BYTES, RING_DEPTH};
-pub use options::ServerOptions;
+pub use options::{ServerOptions, TlsOptions};
 pub use requests::scope::Scope;
 pub use server::start::{
-    LoadError, LoadedServer, Loader, Persistence, Reporter, Server, ServerError, Stopper,
+    LoadError, LoadedServer, Loader, Persistence, Renewer, Reporter, Server, ServerError, Stopper,
 };

@@ -7,6 +7,31 @@ use std::time::Duration;
 /// enough to stay in the second-level cache. One such buffer is shared by all connections of a core.
 pub const READ_BYTES: usize = 128 * 1024;
 
+/// Longest file with a certificate and those that vouch for it, or with a key: some thousand bytes are usual.
+pub const PEM_BYTES_MAX: u64 = 1 << 20;
+
+/// The longest record of TLS, with its header and what its encryption may add.
+pub const TLS_RECORD_BYTES_MAX: usize = 5 + (16 << 10) + (2 << 10);
+
+/// Ciphertext that is asked of a socket at least: as much as the library takes at a time.
+pub const TLS_READ_BYTES_MIN: usize = 4096;
+
+/// Ciphertext that is asked of a socket at most: with what a session has of a record before, it fits the buffer of a read.
+pub const TLS_READ_BYTES_MAX: usize = READ_BYTES - TLS_RECORD_BYTES_MAX;
+
+/// Reads in a row that may bring nothing but the parts of one record; a peer that goes on so sends empty ones.
+pub const TLS_EMPTY_READS_MAX: usize = 8;
+
+/// Bytes that a session encrypts before it offers them to the socket: four records, which is all that it holds twice.
+pub const TLS_SEND_BYTES: usize = 64 * 1024;
+
+/// Memory that a session takes while it has nothing to send, which is counted as the connection's: its keys, the buffers
+/// of its library, and a part of a record.
+pub const SESSION_BYTES: usize = 16 * 1024;
+
+/// The time that the arithmetic of a handshake takes, before one has been seen.
+pub const TLS_HANDSHAKE_GUESS: Duration = Duration::from_micros(300);
+
 /// Ready sockets that one look at them tells; the rest is told by the next.
 pub const READY_EVENTS: usize = 256;
 

@@ -1,5 +1,6 @@
 //! The options of a server.
 
+use crate::core::certificates::Certificates;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ pub struct ServerOptions {
     pub address: SocketAddr,
     /// Where health and metrics are served without a key, instead of at that address with one; port 0 takes any free one.
     pub pages_address: Option<SocketAddr>,
+    /// TLS, if it is spoken at all.
+    pub tls: Option<TlsOptions>,
     /// One core each, pinned to the CPU or not pinned.
     pub cpus: Vec<Option<usize>>,
     /// The time that an idle core looks for work before it sleeps; only for pinned cores.
@@ -36,4 +39,13 @@ pub struct ServerOptions {
     pub sealing_cpus: Vec<usize>,
     /// Take LTDB's authentication by first message.
     pub legacy_auth: bool,
+}
+
+/// The options of TLS.
+pub struct TlsOptions {
+    /// Shown to those who connect.
+    pub certificates: Certificates,
+    /// Where TLS is spoken beside the main address, which then stays plain; otherwise it is spoken at that. Port 0 takes any
+    /// free one.
+    pub address: Option<SocketAddr>,
 }

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml spares unit tests only, and all of this is tests")]
 
+mod authority;
 pub mod cases;
 mod client;
 mod files;
@@ -20,6 +21,7 @@ mod server;
 mod session;
 mod watch;
 
+pub use authority::Authority;
 pub use client::Client;
 pub use files::{TempDir, fixture};
 pub use limits::PATIENCE;

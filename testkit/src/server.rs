@@ -39,6 +39,8 @@ pub struct Server {
     pub port: u16,
     /// Where it serves health and metrics, if that was asked for.
     pub pages_port: Option<u16>,
+    /// Where it speaks TLS, if that is another port.
+    pub tls_port: Option<u16>,
     /// Kept open, so that the server's end of it is.
     _stdout: BufReader<ChildStdout>,
 }
@@ -57,8 +59,9 @@ impl Server {
         stdout.read_line(&mut line).unwrap();
         let port_in = |part: &str| part.trim().rsplit(':').next().and_then(|port| port.parse().ok());
         let pages_port = line.split("metrics on").nth(1).and_then(port_in);
+        let tls_port = line.split("TLS on").nth(1).and_then(|rest| rest.split(',').next()).and_then(port_in);
         match line.split(',').next().and_then(port_in) {
-            Some(port) => Server { child, port, pages_port, _stdout: stdout },
+            Some(port) => Server { child, port, pages_port, tls_port, _stdout: stdout },
             None => panic!("the server did not start: {line:?} {:?}", child.wait()),
         }
     }

@@ -3,6 +3,7 @@
 mod greet;
 mod input;
 mod release;
+mod secure;
 mod task;
 
 pub use release::release;

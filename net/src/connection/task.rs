@@ -4,11 +4,13 @@
 use crate::connection::greet::greet;
 use crate::connection::input::{Input, Progress};
 use crate::connection::release::release;
+use crate::connection::secure::shake_hands;
 use crate::core::counters::{Refusal, Wait};
 use crate::core::message::Message;
 use crate::core::peers::SharedPeer;
 use crate::core::socket::Socket;
 use crate::core::state::Core;
+use crate::core::tls::Tls;
 use crate::core::turns::Turn;
 use crate::limits::{HANDSHAKE_TIMEOUT, READ_BYTES};
 use crate::serve::flush::flush;
@@ -32,7 +34,7 @@ const READ_COST: usize = 4;
 
 /// Serves one accepted socket until it is closed.
 pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr, door: Door) {
-    let mut stream = match Socket::new(stream, core.readiness.clone()) {
+    let mut stream = match open(&core, stream, door) {
         Ok(stream) => stream,
         Err(error) => {
             debug!(%ip, %error, "can't watch a connection");
@@ -43,7 +45,12 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr, door: Door) {
         return refuse(&core, stream, Refusal::Handshakes, ip).await;
     }
     core.handshakes.set(core.handshakes.get() + 1);
-    let greeted = async { greet(&core, &mut stream, ip, door).await };
+    let greeted = async {
+        match shake_hands(&core, &stream, ip).await? {
+            true => greet(&core, &mut stream, ip, door).await,
+            false => Ok(None),
+        }
+    };
     let late = async {
         Timer::new(HANDSHAKE_TIMEOUT).await;
         Ok(None)
@@ -64,9 +71,19 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr, door: Door) {
     }
 }
 
+fn open(core: &Core, stream: TcpStream, door: Door) -> io::Result<Socket> {
+    let tls = core.tls.as_ref().filter(|_| door == Door::Secure);
+    let session = tls.map(Tls::session).transpose().map_err(io::Error::other)?;
+    Socket::new(stream, core.readiness.clone(), session)
+}
+
 /// Refuses a socket without having read anything.
 async fn refuse(core: &Core, mut stream: Socket, reason: Refusal, ip: IpAddr) {
     refusals::note(core, reason, ip);
+    if stream.is_secure() {
+        // To say why would take the handshake.
+        return;
+    }
     let response = Response::text(Status::Unavailable, "too many connections");
     let _ = stream.write_all(&response.into_bytes()).await;
     let _ = stream.close().await;
@@ -103,7 +120,7 @@ impl Connection {
                 }
             }
         }
-        let _ = self.stream.stream().shutdown(Shutdown::Both);
+        let _ = self.stream.end(Shutdown::Both);
         lines::closed(&self.core, &self.peer.borrow());
         let abandoned = self.core.peers.leave(&mut self.peer.borrow_mut());
         self.core.abandon(abandoned);

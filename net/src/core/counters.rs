@@ -46,6 +46,10 @@ reasons! {
         Handshakes = "handshakes",
         /// The handshake is none that can be served.
         BadHandshake = "bad_handshake",
+        /// The peer of a TLS port speaks no TLS.
+        NotTls = "not_tls",
+        /// The peer and the server don't agree on how to speak TLS.
+        Tls = "tls",
         /// The API key is missing or not known.
         Key = "key",
         /// The scope does not allow it.

@@ -1,6 +1,7 @@
 //! The messages between cores. Every message is typed and owned; a request was classified and validated
 //! once, by the core that received it.
 
+use crate::core::certificates::Certificates;
 use crate::core::handover::StorageState;
 use crate::core::keys::KeyChange;
 use crate::core::measures::Measures;
@@ -127,6 +128,8 @@ pub enum Message {
         /// Its state.
         state: StorageState,
     },
+    /// Show new connections this certificate.
+    RenewCertificates(Certificates),
     /// Stop accepting, answer what is in flight, close, end.
     Stop,
     /// Look again whether all cores are done.
@@ -146,6 +149,7 @@ impl Message {
             | Message::Committed
             | Message::CommitFailed(_)
             | Message::Storage { .. }
+            | Message::RenewCertificates(_)
             | Message::Stop
             | Message::CoreDone => true,
             Message::Execute { .. }

@@ -1,6 +1,7 @@
 //! The floor of state: all that one core owns, and the messages that cores exchange. What is here keeps its own
 //! invariants and does nothing by itself; `serve` acts on it.
 
+pub mod certificates;
 pub mod counters;
 pub mod durations;
 pub mod gather;
@@ -15,6 +16,7 @@ pub mod measures;
 pub mod message;
 pub mod outbox;
 pub mod peers;
+pub mod raw_socket;
 pub mod readiness;
 pub mod scrapes;
 pub mod sealing;
@@ -26,5 +28,6 @@ pub mod subscriptions;
 pub mod tally;
 pub mod throttle;
 pub mod ticket;
+pub mod tls;
 pub mod turns;
 pub mod unfinished;

@@ -141,7 +141,8 @@ impl Peer {
 
     /// Bytes that this connection makes the server hold.
     pub fn held_bytes(&self) -> usize {
-        self.outbox.held_bytes() + self.input_bytes + self.subscriptions.waiting_bytes()
+        let socket_bytes = self.socket.as_ref().map_or(0, |socket| socket.held_bytes());
+        self.outbox.held_bytes() + self.input_bytes + self.subscriptions.waiting_bytes() + socket_bytes
     }
 }
 

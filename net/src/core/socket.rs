@@ -1,81 +1,89 @@
-//! A connection's socket: bytes in, bytes out, without waiting. Its task is woken through the core's `Readiness`.
+//! A connection's socket: the one place where bytes go between a connection and its peer, as they are or through TLS.
 
-use crate::core::readiness::{Readiness, Watched};
+use crate::core::raw_socket::RawSocket;
+use crate::core::readiness::Readiness;
+use crate::core::tls::{HandshakeError, Session};
 use futures_lite::io::{AsyncRead, AsyncWrite};
-use std::io::{self, ErrorKind, Read, Write};
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// A socket that its core watches.
+/// A socket, and what is spoken on it below the WebSocket.
 pub struct Socket {
-    stream: TcpStream,
-    readiness: Rc<Readiness>,
-    slot: u32,
-    watched: Rc<Watched>,
+    raw: RawSocket,
+    session: Option<Box<RefCell<Session>>>,
 }
 
 impl Socket {
-    /// Takes an accepted socket.
-    pub fn new(stream: TcpStream, readiness: Rc<Readiness>) -> io::Result<Socket> {
-        stream.set_nonblocking(true)?;
-        let (slot, watched) = readiness.add(&stream)?;
-        Ok(Socket { stream, readiness, slot, watched })
+    /// Takes an accepted socket; with a session, it is ready when that has shaken hands.
+    pub fn new(stream: TcpStream, readiness: Rc<Readiness>, session: Option<Session>) -> io::Result<Socket> {
+        let session = session.map(|session| Box::new(RefCell::new(session)));
+        Ok(Socket { raw: RawSocket::new(stream, readiness)?, session })
     }
 
     /// The socket itself, for its options.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.raw.stream()
+    }
+
+    /// Whether TLS is spoken on it.
+    pub fn is_secure(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Waits until the peer has said something.
+    pub fn poll_said(&self, context: &Context<'_>) -> Poll<()> {
+        if self.raw.can_read(context) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Shakes hands, where TLS is spoken.
+    pub fn poll_handshake(&self, context: &Context<'_>) -> Poll<Result<(), HandshakeError>> {
+        match &self.session {
+            None => Poll::Ready(Ok(())),
+            Some(session) => session.borrow_mut().poll_handshake(&self.raw, context),
+        }
     }
 
     /// Receives what is there.
     pub fn receive(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        while self.watched.can_read(context) {
-            match (&self.stream).read(buffer) {
-                Ok(count) => {
-                    if count < buffer.len() {
-                        self.watched.was_short();
-                    }
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.watched.was_empty(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        match &self.session {
+            None => self.raw.receive(context, buffer),
+            Some(session) => session.borrow_mut().receive(&self.raw, context, buffer),
         }
-        Poll::Pending
     }
 
-    /// Sends as much as the socket takes.
+    /// Sends as much as the socket takes. When it has said that it takes no more for now, it is to be offered the same
+    /// bytes again, and behind them others.
     pub fn send(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        while self.watched.can_write(context) {
-            if let Some(sent) = self.send_once(bytes) {
-                return Poll::Ready(sent);
-            }
+        match &self.session {
+            None => self.raw.send(context, |mut stream| stream.write(bytes)),
+            Some(session) => session.borrow_mut().send(&self.raw, context, bytes),
         }
-        Poll::Pending
     }
 
-    /// Sends as much as the socket takes now; none if it is full, or the call was interrupted.
+    /// Sends as much as the socket takes now; none if it is full, or the call was interrupted. The same bytes are to be
+    /// offered again then.
     pub fn send_once(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
-        if !self.watched.is_writable() {
-            return None;
-        }
-        match (&self.stream).write(bytes) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.watched.was_full();
-                None
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => None,
-            sent => Some(sent),
+        match &self.session {
+            None => self.raw.send_once(|mut stream| stream.write(bytes)),
+            Some(session) => session.borrow_mut().send_once(&self.raw, bytes),
         }
     }
-}
 
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.readiness.remove(self.slot, &self.stream);
+    /// Ends it, with TLS' own goodbye before, as far as the socket takes that at once.
+    pub fn end(&self, how: Shutdown) -> io::Result<()> {
+        if let Some(session) = &self.session {
+            session.borrow_mut().say_goodbye(&self.raw);
+        }
+        self.raw.stream().shutdown(how)
+    }
+
+    /// Memory that it takes beside the kernel's.
+    pub fn held_bytes(&self) -> usize {
+        self.session.as_ref().map_or(0, |session| session.borrow().held_bytes())
     }
 }
 
@@ -99,26 +107,6 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown(Shutdown::Write))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    #[test]
-    fn what_a_socket_does_not_take_at_once_is_left() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut peer, _) = listener.accept().unwrap();
-        let socket = Socket::new(stream, Rc::new(Readiness::new().unwrap())).unwrap();
-        let block = vec![7; 1 << 20];
-        let sent: usize = std::iter::from_fn(|| socket.send_once(&block)).map(Result::unwrap).sum();
-        assert!(sent > 0 && !socket.watched.is_writable());
-        drop(socket);
-        let mut got = Vec::new();
-        assert!(peer.read_to_end(&mut got).is_ok() && got.len() == sent);
+        Poll::Ready(self.end(Shutdown::Write))
     }
 }

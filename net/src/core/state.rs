@@ -7,6 +7,7 @@
 //!    `storage`) is called from the mailbox, a timer or `serve::flush`, when no message is being carried out.
 //! 3. The shard is borrowed for one call into the engine.
 
+use crate::core::certificates::Certificates;
 use crate::core::counters::Counters;
 use crate::core::durations::Durations;
 use crate::core::gather::Gatherings;
@@ -26,6 +27,7 @@ use crate::core::subscriptions::Subscriptions;
 use crate::core::tally::{Tally, TallyLimits};
 use crate::core::throttle::Throttle;
 use crate::core::ticket::{CoreIndex, PeerAddress, StreamAddress};
+use crate::core::tls::Tls;
 use crate::core::turns::Turns;
 use crate::core::unfinished::Unfinished;
 use crate::limits::{PADDING_BYTES, READ_BYTES, SUBSCRIPTIONS_MAX};
@@ -148,6 +150,8 @@ pub struct Core {
     pub peers: Peers,
     /// What those hold back to the end of a round.
     pub held: Held,
+    /// What its TLS sessions share, if it speaks TLS.
+    pub tls: Option<Rc<Tls>>,
     /// Handshakes under way.
     pub handshakes: Cell<usize>,
     /// Its copy of the API keys.
@@ -214,6 +218,7 @@ impl Core {
             storage: Storage::new(core_count, handover),
             readiness: start.readiness,
             held: Held::default(),
+            tls: options.tls.as_ref().map(|tls| Rc::new(Tls::new(tls.certificates.config()))),
             peers: Peers::new(index, shared.tally.clone()),
             handshakes: Cell::new(0),
             keys: RefCell::new(keys),
@@ -247,6 +252,13 @@ impl Core {
     /// Milliseconds since the server began, for what the shard does at times.
     pub fn now_ms(&self) -> u64 {
         self.shared.started_at.elapsed().as_millis() as u64
+    }
+
+    /// Shows new connections this certificate from now on.
+    pub fn renew(&self, certificates: &Certificates) {
+        if let Some(tls) = &self.tls {
+            tls.renew(certificates.config());
+        }
     }
 
     /// The number of cores, and so of shards.

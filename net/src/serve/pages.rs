@@ -13,6 +13,8 @@ use std::net::IpAddr;
 pub enum Door {
     /// That of the WebSockets.
     Main,
+    /// The same, over TLS.
+    Secure,
     /// That of the pages alone, where no key is asked for.
     Pages,
 }

@@ -77,6 +77,7 @@ fn handle(core: &Core, message: Message) {
         Message::Committed => storage::committed(core),
         Message::CommitFailed(why) => storage::commit_failed(core, why),
         Message::Storage { core: of, state } => storage::note(core, of, state),
+        Message::RenewCertificates(certificates) => core.renew(&certificates),
         Message::Stop => clock::stop(core),
         Message::CoreDone => {}
     }

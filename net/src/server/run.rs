@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 /// Serves until the server ends.
-pub async fn run(core: Rc<Core>, listener: Listener, pages: Option<Listener>) {
+pub async fn run(core: Rc<Core>, listeners: Vec<(Listener, Door)>) {
     glommio::spawn_local(watch(core.clone(), core.spin())).detach();
-    let doors = [(Some(listener), Door::Main), (pages, Door::Pages)].into_iter();
-    let accepting: Vec<_> = doors
-        .filter_map(|(listener, door)| Some(glommio::spawn_local(accept(core.clone(), listener?, door))))
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|(listener, door)| glommio::spawn_local(accept(core.clone(), listener, door)))
         .collect();
     glommio::spawn_local(keep_time(core.clone())).detach();
     let pacing = core.clone();

@@ -1,6 +1,7 @@
 //! The start of the server, in a straight line: the cores' threads fill their shards, then the writers are started by
 //! whoever has them, then the cores listen. And its end, asked for from any thread.
 
+use crate::core::certificates::Certificates;
 use crate::core::handover::StorageOptions;
 use crate::core::message::Message;
 use crate::core::readiness::Readiness;
@@ -9,8 +10,9 @@ use crate::core::state::{Core, Shared, Start};
 use crate::core::tally::TallyLimits;
 use crate::core::ticket::CoreIndex;
 use crate::limits::{IO_MEMORY_BYTES, RING_DEPTH, START_PATIENCE, START_PAUSE};
-use crate::options::ServerOptions;
+use crate::options::{ServerOptions, TlsOptions};
 use crate::requests::scope::Scope;
+use crate::serve::pages::Door;
 use crate::server::listener::Listener;
 use crate::server::run::run;
 use crate::server::sealer;
@@ -100,18 +102,33 @@ impl Stopper {
     }
 }
 
+/// Has a server show another certificate, from any thread.
+#[derive(Clone)]
+pub struct Renewer(Arc<Shared>);
+
+impl Renewer {
+    /// Has every core show it to those who connect from now on.
+    pub fn renew(&self, certificates: &Certificates) {
+        for index in 0..self.0.mailboxes.len() {
+            self.0.send(index, Message::RenewCertificates(certificates.clone()));
+        }
+    }
+}
+
 /// A server whose shards are filled, and which does not listen yet. Dropped, it ends.
 pub struct LoadedServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     cores: Vec<StartingCore>,
     sealing_cpus: Vec<usize>,
+    secure_address: Option<SocketAddr>,
 }
 
 /// A running server.
 pub struct Server {
     address: SocketAddr,
     pages_address: Option<SocketAddr>,
+    secure_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     threads: Vec<ExecutorJoinHandle<()>>,
     sealer: Option<JoinHandle<()>>,
@@ -128,6 +145,7 @@ impl Server {
             per_address: options.connections_per_address_max,
         };
         let shared = Arc::new(Shared::new(core_count, limits));
+        let secure_address = options.tls.as_ref().and_then(|tls| tls.address);
         let (address, sealing_cpus) = (options.address, options.sealing_cpus.clone());
         let options = Arc::new(options);
         let loaders = loaders.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
@@ -139,7 +157,7 @@ impl Server {
         let starting = (0..core_count).zip(loaders).map(start).collect::<Result<Vec<_>, _>>()?;
         let cores = starting.into_iter().map(|core| core.loaded(begun, &options, &shared));
         let cores = cores.collect::<Result<_, _>>()?;
-        Ok(LoadedServer { address, shared, cores, sealing_cpus })
+        Ok(LoadedServer { address, shared, cores, sealing_cpus, secure_address })
     }
 
     /// Where the server listens.
@@ -150,6 +168,16 @@ impl Server {
     /// Where it serves health and metrics, if that is an address of their own.
     pub fn pages_address(&self) -> Option<SocketAddr> {
         self.pages_address
+    }
+
+    /// Where it speaks TLS, if that is another address than the main one.
+    pub fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure_address
+    }
+
+    /// The way to show another certificate.
+    pub fn renewer(&self) -> Renewer {
+        Renewer(self.shared.clone())
     }
 
     /// Its end, for whoever asks for it.
@@ -183,6 +211,7 @@ impl LoadedServer {
         let mut server = Server {
             address: self.address,
             pages_address: None,
+            secure_address: self.secure_address,
             shared: self.shared,
             threads: Vec::new(),
             sealer: None,
@@ -190,9 +219,10 @@ impl LoadedServer {
         let starts = starts(persistence, core_count, sealing);
         for (index, (core, start)) in self.cores.into_iter().zip(starts).enumerate() {
             // The first core finds the port when it is 0; the others join it there.
-            match core.listen(server.address, start) {
+            match core.listen(Ports { address: server.address, secure: server.secure_address }, start) {
                 Ok((thread, listening)) => {
-                    server.address = listening.address;
+                    server.address = listening.ports.address;
+                    server.secure_address = listening.ports.secure;
                     server.pages_address = server.pages_address.or(listening.pages);
                     server.threads.push(thread);
                 }
@@ -236,9 +266,17 @@ fn starts(persistence: Option<Persistence>, core_count: usize, sealing: SealingS
     writers.into_iter().map(start).collect()
 }
 
+/// Where all cores listen.
+#[derive(Clone, Copy)]
+struct Ports {
+    address: SocketAddr,
+    /// The one for TLS, if that is another.
+    secure: Option<SocketAddr>,
+}
+
 /// Where a core listens.
 struct Listening {
-    address: SocketAddr,
+    ports: Ports,
     pages: Option<SocketAddr>,
 }
 
@@ -251,7 +289,7 @@ struct StartingCore {
     load: SharedLoader,
     thread: ExecutorJoinHandle<()>,
     loaded: mpsc::Receiver<Result<(), ServerError>>,
-    go: mpsc::Sender<(SocketAddr, Storing)>,
+    go: mpsc::Sender<(Ports, Storing)>,
     listening: mpsc::Receiver<Result<Listening, ServerError>>,
 }
 
@@ -275,14 +313,18 @@ impl StartingCore {
             }
             let _ = report_loaded.send(Ok(()));
             // Nothing else runs on this thread yet, so it may wait; the sender is gone if another core failed.
-            let Ok((address, Storing { writer, api_keys, sealing })) = going.recv() else { return };
+            let Ok((ports, Storing { writer, api_keys, sealing })) = going.recv() else { return };
             // One listens for the pages of all.
             let pages = options.pages_address.filter(|_| index == 0);
-            match listen(address, pages) {
-                Ok((listening, listener, pages, readiness)) => {
+            let main = match &options.tls {
+                Some(TlsOptions { address: None, .. }) => Door::Secure,
+                _ => Door::Main,
+            };
+            match listen(ports, main, pages) {
+                Ok((listening, listeners, readiness)) => {
                     let _ = report_listening.send(Ok(listening));
                     let start = Start { shard, writer, api_keys, sealing, readiness };
-                    run(Rc::new(Core::new(index, options, shared, start)), listener, pages).await;
+                    run(Rc::new(Core::new(index, options, shared, start)), listeners).await;
                 }
                 Err(error) => drop(report_listening.send(Err(error))),
             }
@@ -316,10 +358,10 @@ impl StartingCore {
 
     fn listen(
         self,
-        address: SocketAddr,
+        ports: Ports,
         start: Storing,
     ) -> Result<(ExecutorJoinHandle<()>, Listening), ServerError> {
-        let _ = self.go.send((address, start));
+        let _ = self.go.send((ports, start));
         let ended = || ServerError::Core(self.index, "its thread ended while starting".into());
         let listening = self.listening.recv().unwrap_or_else(|_| Err(ended()))?;
         Ok((self.thread, listening))
@@ -335,17 +377,20 @@ fn executor(index: CoreIndex, options: &ServerOptions) -> LocalExecutorBuilder {
         .preempt_timer(PREEMPT_INTERVAL)
 }
 
-type Listeners = (Listening, Listener, Option<Listener>, Rc<Readiness>);
+type Listeners = (Listening, Vec<(Listener, Door)>, Rc<Readiness>);
 
-fn listen(address: SocketAddr, pages: Option<SocketAddr>) -> Result<Listeners, ServerError> {
+fn listen(ports: Ports, main: Door, pages: Option<SocketAddr>) -> Result<Listeners, ServerError> {
     let at = |address: SocketAddr| move |error: io::Error| ServerError::Listen(address, error.to_string());
-    let readiness = Rc::new(Readiness::new().map_err(at(address))?);
-    let bind = |address: SocketAddr| {
-        let listener = Listener::bind(address, readiness.clone())?;
-        Ok((listener.local_addr()?, listener))
+    let readiness = Rc::new(Readiness::new().map_err(at(ports.address))?);
+    let mut listeners = Vec::new();
+    let mut bind = |address: SocketAddr, door: Door| {
+        let listener = Listener::bind(address, readiness.clone()).map_err(at(address))?;
+        let bound = listener.local_addr().map_err(at(address))?;
+        listeners.push((listener, door));
+        Ok(bound)
     };
-    let (address, listener) = bind(address).map_err(at(address))?;
-    let pages = pages.map(|address| bind(address).map_err(at(address))).transpose()?;
-    let (pages_address, pages) = pages.unzip();
-    Ok((Listening { address, pages: pages_address }, listener, pages, readiness))
+    let address = bind(ports.address, main)?;
+    let secure = ports.secure.map(|address| bind(address, Door::Secure)).transpose()?;
+    let pages = pages.map(|address| bind(address, Door::Pages)).transpose()?;
+    Ok((Listening { ports: Ports { address, secure }, pages }, listeners, readiness))
 }
