@@ -16,6 +16,7 @@ use crate::loss::Loss;
 use crate::pushes::{Assembler, Event, Push};
 use crate::redis::Replies;
 use crate::replies::{Incoming, Reply, Walker};
+use crate::stream::Stream;
 use crate::target::Scheme;
 use crate::window::{Request, Window};
 use crate::workload::Mix;
@@ -54,7 +55,7 @@ enum Reader {
 /// A connection that is ready for requests.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     generator: Generator,
     window: Window,
     reader: Reader,
@@ -117,7 +118,7 @@ impl Connection {
     /// From the next phase on nothing is read from it.
     pub fn get_stuck(&mut self) -> io::Result<()> {
         self.is_stuck = true;
-        Ok(sockopt::set_socket_recv_buffer_size(&self.stream, STUCK_RECEIVE_BYTES)?)
+        Ok(sockopt::set_socket_recv_buffer_size(self.stream.socket(), STUCK_RECEIVE_BYTES)?)
     }
 
     /// Whether nothing is read from it.
@@ -137,7 +138,7 @@ impl Connection {
 
     /// The socket, for waiting.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.socket()
     }
 
     /// The requests in flight.

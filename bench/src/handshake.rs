@@ -1,4 +1,4 @@
-//! From an address to a connection that is ready for requests: TCP, the HTTP upgrade, the ready message; for Redis a
+//! From an address to a connection that is ready for requests: TCP, TLS, the HTTP upgrade, the ready message; for Redis a
 //! first command.
 //!
 //! Blocking, with a deadline for each step, since nothing is measured yet. The server's accept key is not checked: a
@@ -6,12 +6,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustls::ClientConfig;
 
 use crate::frame::{self, FrameHeader};
 use crate::limits::{HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT};
 use crate::loss::Loss;
+use crate::stream::Stream;
 use crate::target::{Scheme, Target};
 
 /// Any 16 bytes in base64 will do.
@@ -21,27 +24,41 @@ const KEY: &str = "Zmx1eGlvbmRiLWJlbmNoIQ==";
 #[derive(Debug)]
 pub struct Ready {
     /// Non-blocking, without Nagle's delay.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Bytes already read that belong to the frames after the ready message.
     pub rest: Vec<u8>,
 }
 
+/// What it takes to be let in.
+pub struct Access {
+    /// The API key.
+    pub key: Option<String>,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
 /// Connects, and waits until the server says that it is ready.
-pub fn connect(target: &Target, key: Option<&str>) -> Result<Ready> {
-    let mut stream = open(target).with_context(|| format!("cannot connect to {target}"))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
-    stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
+pub fn connect(target: &Target, access: &Access) -> Result<Ready> {
+    let key = access.key.as_deref();
+    let socket = open(target).with_context(|| format!("cannot connect to {target}"))?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    socket.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    let mut stream = match &access.tls {
+        Some(config) => Stream::secure(socket, config.clone(), &target.host)
+            .with_context(|| format!("no TLS with {target}"))?,
+        None => Stream::Plain(socket),
+    };
     let rest = match target.scheme {
         Scheme::WebSocket => upgrade(&mut stream, target, key)?,
         Scheme::Redis => greet_redis(&mut stream, key)?,
     };
-    stream.set_nonblocking(true)?;
+    stream.socket().set_nonblocking(true)?;
     Ok(Ready { stream, rest })
 }
 
 /// Returns the bytes that came behind the ready message.
-fn upgrade(stream: &mut TcpStream, target: &Target, key: Option<&str>) -> Result<Vec<u8>> {
+fn upgrade(stream: &mut Stream, target: &Target, key: Option<&str>) -> Result<Vec<u8>> {
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: {KEY}\r\n\r\n",
@@ -56,7 +73,7 @@ fn upgrade(stream: &mut TcpStream, target: &Target, key: Option<&str>) -> Result
 }
 
 /// Finds out that commands are answered, with the key as password if there is one.
-fn greet_redis(stream: &mut TcpStream, key: Option<&str>) -> Result<Vec<u8>> {
+fn greet_redis(stream: &mut Stream, key: Option<&str>) -> Result<Vec<u8>> {
     let greeting = match key {
         Some(key) => format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{key}\r\n", key.len()),
         None => "*1\r\n$4\r\nPING\r\n".to_owned(),
@@ -86,7 +103,7 @@ fn open(target: &Target) -> Result<TcpStream> {
 }
 
 /// Reads up to the end of the response's head, and takes it off the front.
-fn read_upgrade(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<()> {
+fn read_upgrade(stream: &mut Stream, received: &mut Vec<u8>) -> Result<()> {
     let head_bytes = loop {
         if let Some(at) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             break at + 4;
@@ -106,7 +123,7 @@ fn read_upgrade(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<()> {
 }
 
 /// Reads the body of a refusal as far as it comes; the refusal counts, not how it ends.
-fn read_body(stream: &mut TcpStream, received: &mut Vec<u8>, head: &str) {
+fn read_body(stream: &mut Stream, received: &mut Vec<u8>, head: &str) {
     let length = head.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok()).flatten()
     });
@@ -116,7 +133,7 @@ fn read_body(stream: &mut TcpStream, received: &mut Vec<u8>, head: &str) {
 }
 
 /// Reads the first frame, which must be the ready message, and takes it off the front.
-fn read_ready(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<()> {
+fn read_ready(stream: &mut Stream, received: &mut Vec<u8>) -> Result<()> {
     let (header, frame_bytes) = loop {
         if let Some(header) = FrameHeader::read(received) {
             ensure!(
@@ -144,7 +161,7 @@ fn says_ready(payload: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(payload).is_ok_and(|message| message["type"] == "ready")
 }
 
-fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<usize> {
+fn read_more(stream: &mut Stream, received: &mut Vec<u8>) -> Result<usize> {
     ensure!(received.len() < HANDSHAKE_BYTES_MAX, "the server's answer to the upgrade is too long");
     let mut piece = [0; 4096];
     let count = stream.read(&mut piece).map_err(|error| match error.kind() {

@@ -44,6 +44,15 @@ pub const TEXTS_BYTES: usize = 1 << 20;
 /// Bytes that one read may bring: a few large replies, or thousands of small ones, and it still fits a core's cache.
 pub const RECEIVE_BYTES: usize = 256 << 10;
 
+/// Ciphertext read at a time.
+pub const SECURE_RECEIVE_BYTES: usize = 64 << 10;
+
+/// Bytes encrypted before the socket is offered them.
+pub const SECURE_SEND_BYTES: usize = 64 << 10;
+
+/// What is read of a file of certificate authorities.
+pub const AUTHORITIES_BYTES_MAX: u64 = 16 << 20;
+
 /// Bytes of a reply's start that are looked at; holds the id and an error's text, and any control frame as a whole.
 pub const HEAD_BYTES: usize = 256;
 

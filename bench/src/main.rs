@@ -27,6 +27,7 @@ mod report;
 mod requests;
 mod run;
 mod self_test;
+mod stream;
 mod subscribing;
 mod tally;
 mod target;

@@ -42,6 +42,10 @@ pub struct Options {
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080")]
     pub url: Target,
 
+    /// Certificates of the authorities that a wss:// server's may be from, in PEM [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
     /// API key
     #[arg(long, value_name = "KEY", env = "FLUXIONDB_APIKEY", hide_env_values = true)]
     pub apikey: Option<String>,

@@ -14,13 +14,14 @@ use anyhow::{Context, Result, anyhow, ensure};
 use crate::clock::{Clock, nanoseconds};
 use crate::connection::Connection;
 use crate::generator::Generator;
-use crate::handshake;
+use crate::handshake::{self, Access};
 use crate::language::{self, Encoder};
 use crate::limits::SUBSCRIBE_TIMEOUT;
 use crate::options::Options;
 use crate::pinning;
 use crate::report::{Report, grouped};
 use crate::requests::Shape;
+use crate::stream;
 use crate::tally::{LiveCounts, Tally};
 use crate::target::{Scheme, Target};
 use crate::texts::Texts;
@@ -56,8 +57,9 @@ pub fn run(options: &Options, target: &Target) -> Result<Report> {
 
 fn connect_all(options: &Options, target: &Target, shape: &Shape) -> Result<Groups> {
     let mut groups: Groups = (0..options.threads).map(|_| Vec::new()).collect();
+    let access = access(options, target)?;
     for number in 0..options.connections {
-        let ready = handshake::connect(target, options.apikey.as_deref())
+        let ready = handshake::connect(target, &access)
             .with_context(|| format!("connection {} of {}", number + 1, options.connections))?;
         let generator = Generator::new(shape, u64::from(number));
         groups[(number % options.threads) as usize].push(Connection::new(
@@ -68,6 +70,11 @@ fn connect_all(options: &Options, target: &Target, shape: &Shape) -> Result<Grou
         ));
     }
     Ok(groups)
+}
+
+fn access(options: &Options, target: &Target) -> Result<Access> {
+    let tls = target.secure.then(|| stream::config(options.ca.as_deref())).transpose()?;
+    Ok(Access { key: options.apikey.clone(), tls })
 }
 
 /// Inserts the wanted records, rounded up to whole messages; returns how many were acknowledged.
@@ -144,8 +151,9 @@ fn subscribe(
             connection.subscribe(&requests, subscribing.subscriptions);
         }
     }
+    let access = access(options, target)?;
     for number in 0..subscribing.subscribers {
-        let ready = handshake::connect(target, options.apikey.as_deref())
+        let ready = handshake::connect(target, &access)
             .with_context(|| format!("subscriber {} of {}", number + 1, subscribing.subscribers))?;
         let subscriber = Connection::new(ready, target.scheme, Generator::new(shape, 0), 1);
         let mut subscriber = subscriber.into_subscriber();

@@ -1,9 +1,11 @@
-//! Where the load goes: a `ws://` or `redis://` address taken apart.
+//! Where the load goes: a `ws://`, `wss://` or `redis://` address taken apart.
 
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, ensure};
+
+const SECURE_PREFIX: &str = "wss://";
 
 /// The language that a server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ impl Scheme {
 pub struct Target {
     /// What is spoken there.
     pub scheme: Scheme,
+    /// Whether TLS is spoken.
+    pub secure: bool,
     /// Name or address; an IPv6 address without its brackets.
     pub host: String,
     /// TCP port.
@@ -76,14 +80,13 @@ impl FromStr for Target {
     type Err = Error;
 
     fn from_str(url: &str) -> Result<Self> {
-        if url.starts_with("wss://") {
-            bail!("wss:// is not supported: the load generator speaks no TLS");
-        }
-        let spoken = |scheme: Scheme| Some((scheme, url.strip_prefix(scheme.prefix())?));
-        let (scheme, rest) = Scheme::ALL
+        let spoken = |scheme: Scheme| Some((scheme, false, url.strip_prefix(scheme.prefix())?));
+        let secure = || Some((Scheme::WebSocket, true, url.strip_prefix(SECURE_PREFIX)?));
+        let (scheme, secure, rest) = Scheme::ALL
             .into_iter()
             .find_map(spoken)
-            .context("the address must start with ws://, or with redis:// to compare")?;
+            .or_else(secure)
+            .context("the address must start with ws:// or wss://, or with redis:// to compare")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let path = path.split('#').next().unwrap_or_default();
@@ -93,9 +96,9 @@ impl FromStr for Target {
             path.bytes().all(|byte| byte.is_ascii_graphic()),
             "the address's path must be printable ASCII without spaces"
         );
-        let (host, port) = split_port(authority, scheme.port_default())?;
+        let (host, port) = split_port(authority, if secure { 443 } else { scheme.port_default() })?;
         ensure!(!host.is_empty(), "the address has no host");
-        Ok(Self { scheme, host: host.to_owned(), port, path })
+        Ok(Self { scheme, secure, host: host.to_owned(), port, path })
     }
 }
 
@@ -119,7 +122,12 @@ fn split_port(authority: &str, port_default: u16) -> Result<(&str, u16)> {
 
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}{}", self.scheme.prefix(), self.authority())
+        write!(
+            formatter,
+            "{}{}",
+            if self.secure { SECURE_PREFIX } else { self.scheme.prefix() },
+            self.authority()
+        )
     }
 }
 
@@ -134,22 +142,14 @@ mod tests {
             ("ws://localhost", "localhost", 80, "/"),
             ("ws://[::1]:9/db?name=x#y", "::1", 9, "/db?name=x"),
             ("ws://host:1?name=x", "host", 1, "/?name=x"),
+            ("wss://host", "host", 443, "/"),
         ];
         for (url, host, port, path) in cases {
             let target: Target = url.parse().unwrap();
             assert_eq!((target.host.as_str(), target.port, target.path.as_str()), (host, port, path));
         }
-        for url in [
-            "",
-            "http://x",
-            "wss://x",
-            "ws://",
-            "ws://x:",
-            "ws://x:70000",
-            "ws://[::1",
-            "ws://a@b",
-            "ws://x/ y",
-        ] {
+        for url in ["", "http://x", "ws://", "ws://x:", "ws://x:70000", "ws://[::1", "ws://a@b", "ws://x/ y"]
+        {
             assert!(url.parse::<Target>().is_err(), "{url}");
         }
     }
