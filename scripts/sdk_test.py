@@ -56,15 +56,16 @@ def run_version(arguments, version):
 class Server:
     """A server on a free port, for as long as the `with` block; ended as a service manager ends it."""
 
-    def __init__(self, binary, *flags, port="0"):
+    def __init__(self, binary, *flags, port="0", scheme="ws"):
         self.command = [binary, "--port", port, "--log", "warn", *flags]
+        self.scheme = scheme
 
     def __enter__(self):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FLUXIONDB_")}
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True,
                                         env={**environment, "FLUXIONDB_SECRET_KEY": KEY})
         line = self.process.stdout.readline()
-        return f"ws://127.0.0.1:{line.split(',')[0].rsplit(':', 1)[1]}"
+        return f"{self.scheme}://127.0.0.1:{line.split(',')[0].rsplit(':', 1)[1]}"
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -79,6 +80,7 @@ def run_inside(binary, version):
     checks = Checks()
     with Server(binary) as url:
         go_through(checks, url, version >= PREDICATES_SINCE)
+    check_tls(checks, binary, version >= PREDICATES_SINCE)
     check_restarts(checks, binary)
     check_example(checks, binary)
     print(f"fluxiondb-client {version}: {checks.passed} passed, {checks.failed} failed", flush=True)
@@ -143,6 +145,34 @@ def go_through(checks, url, predicates):
     client.close()
     public = {name for name in dir(fluxiondb_client.FluxionDBClient) if not name.startswith("_")}
     checks.equal("methods not gone through", public - checks.methods, set())
+
+
+def check_tls(checks, binary, predicates):
+    """The same over TLS, with a certificate from an authority that only this process trusts."""
+    with tempfile.TemporaryDirectory() as directory:
+        certify(directory)
+        files = {name: os.path.join(directory, f"{name}.pem") for name in ("ca", "cert", "key")}
+        with Server(binary, "--tls-cert", files["cert"], "--tls-key", files["key"], scheme="wss") as url:
+            import fluxiondb_client
+            stranger = fluxiondb_client.FluxionDBClient(url=url, api_key=KEY, max_reconnect_attempts=0)
+            checks.refused("an authority that is not trusted", stranger.connect, "")
+            os.environ["SSL_CERT_FILE"] = files["ca"]
+            try:
+                go_through(checks, url, predicates)
+            finally:
+                del os.environ["SSL_CERT_FILE"]
+
+
+def certify(directory):
+    """Makes an authority (`ca.pem`), and a certificate for this machine (`cert.pem`) with its key (`key.pem`)."""
+    def openssl(*arguments, text=""):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=directory, input=text, text=True)
+
+    fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    openssl("req", "-x509", *fresh, "-keyout", "ca-key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=sdk test")
+    openssl("req", *fresh, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost")
+    openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2",
+            "-extfile", "/dev/stdin", "-out", "cert.pem", text="subjectAltName=DNS:localhost,IP:127.0.0.1")
 
 
 def check_records(checks, client, predicates):

@@ -5,8 +5,8 @@
 //! 1. What it has taken to send counts as sent when the socket has taken its ciphertext; until then it is offered again, and
 //!    only looked at to know that something is to be sent. So what waits for the socket is what waits in the outbox, and
 //!    the ciphertext beside it has a bound.
-//! 2. It receives no more ciphertext than the buffer of who asks has room for, but for one record; that is given first the
-//!    next time.
+//! 2. Ciphertext is opened while the buffer of who asks has room, so that the library never holds more than a record's
+//!    plaintext beside it; what was received and not opened is first the next time.
 
 use crate::core::raw_socket::RawSocket;
 use crate::limits::{
@@ -53,7 +53,14 @@ impl Tls {
         let mut connection = ServerConnection::new(self.config.borrow().clone())?;
         // It is given little at a time.
         connection.set_buffer_limit(None);
-        Ok(Session { connection, tls: self.clone(), taken: 0, is_begun: false })
+        Ok(Session {
+            connection,
+            tls: self.clone(),
+            taken: 0,
+            left: Vec::new(),
+            is_begun: false,
+            is_ended: false,
+        })
     }
 
     /// The time to wait before a handshake is begun.
@@ -106,6 +113,15 @@ impl fmt::Display for HandshakeError {
     }
 }
 
+impl From<HandshakeError> for io::Error {
+    fn from(error: HandshakeError) -> io::Error {
+        match error {
+            HandshakeError::Socket(error) => error,
+            error => io::Error::new(ErrorKind::InvalidData, error.to_string()),
+        }
+    }
+}
+
 impl From<io::Error> for HandshakeError {
     fn from(error: io::Error) -> HandshakeError {
         HandshakeError::Socket(error)
@@ -118,8 +134,12 @@ pub struct Session {
     tls: Rc<Tls>,
     /// Bytes that were taken to be sent, and whose ciphertext the socket has not taken yet.
     taken: usize,
+    /// Ciphertext that was received, and for which there was no room.
+    left: Vec<u8>,
     /// The peer's first bytes have come.
     is_begun: bool,
+    /// The peer says nothing further.
+    is_ended: bool,
 }
 
 impl Session {
@@ -161,26 +181,32 @@ impl Session {
         context: &Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let left = self.take_plaintext(buffer)?;
-        if left > 0 {
-            return Poll::Ready(Ok(left));
+        let count = self.take_plaintext(buffer)?;
+        if count > 0 {
+            return Poll::Ready(Ok(count));
+        }
+        if !self.left.is_empty() {
+            let left = std::mem::take(&mut self.left);
+            let count = self.open(raw, &left, buffer)?;
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
         }
         let tls = self.tls.clone();
         let received = &mut *tls.received.borrow_mut();
         let room = buffer.len().saturating_sub(TLS_RECORD_BYTES_MAX);
         let room = room.clamp(TLS_READ_BYTES_MIN, received.len());
         for _ in 0..TLS_EMPTY_READS_MAX {
+            if self.is_ended {
+                return Poll::Ready(Ok(0));
+            }
             let count = ready!(raw.receive(context, &mut received[..room]))?;
             if count == 0 {
                 return Poll::Ready(Ok(0));
             }
-            match self.open(raw, &received[..count], buffer) {
-                Ok(Opened { bytes: 0, is_end: false }) => {}
-                Ok(Opened { bytes, .. }) => return Poll::Ready(Ok(bytes)),
-                Err(HandshakeError::Socket(error)) => return Poll::Ready(Err(error)),
-                Err(error) => {
-                    return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error.to_string())));
-                }
+            let count = self.open(raw, &received[..count], buffer)?;
+            if count > 0 {
+                return Poll::Ready(Ok(count));
             }
         }
         Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, "TLS records with nothing in them")))
@@ -220,7 +246,7 @@ impl Session {
 
     /// Memory that it takes.
     pub fn held_bytes(&self) -> usize {
-        SESSION_BYTES + self.taken
+        SESSION_BYTES + self.taken + self.left.capacity()
     }
 
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -258,22 +284,26 @@ impl Session {
         raw: &RawSocket,
         mut ciphertext: &[u8],
         buffer: &mut [u8],
-    ) -> Result<Opened, HandshakeError> {
-        let mut opened = Opened::default();
+    ) -> Result<usize, HandshakeError> {
+        let mut opened = 0;
         while !ciphertext.is_empty() {
+            if opened == buffer.len() && !self.connection.is_handshaking() {
+                self.left = ciphertext.to_vec();
+                break;
+            }
             let count = self.connection.read_tls(&mut ciphertext)?;
-            let state = match self.connection.process_new_packets() {
-                Ok(state) => state,
+            let is_ended = match self.connection.process_new_packets() {
+                Ok(state) => state.peer_has_closed(),
                 Err(error) => {
                     // What went wrong is said to the peer too.
                     let _ = self.flush_once(raw);
                     return Err(HandshakeError::Tls(error));
                 }
             };
-            opened.bytes += self.take_plaintext(&mut buffer[opened.bytes..])?;
-            opened.is_end = state.peer_has_closed();
+            opened += self.take_plaintext(&mut buffer[opened..])?;
+            self.is_ended = is_ended;
             // What comes behind the peer's goodbye is not looked at.
-            if count == 0 || opened.is_end {
+            if count == 0 || is_ended {
                 break;
             }
         }
@@ -292,14 +322,6 @@ impl Session {
         }
         Ok(count)
     }
-}
-
-/// What came out of ciphertext.
-#[derive(Default)]
-struct Opened {
-    bytes: usize,
-    /// The peer says nothing further.
-    is_end: bool,
 }
 
 #[cfg(test)]
