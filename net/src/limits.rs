@@ -25,8 +25,8 @@ pub const TLS_EMPTY_READS_MAX: usize = 8;
 /// Bytes that a session encrypts before it offers them to the socket: four records, which is all that it holds twice.
 pub const TLS_SEND_BYTES: usize = 64 * 1024;
 
-/// Memory that a session takes while it has nothing to send, which is counted as the connection's: its keys, the buffers
-/// of its library, and a part of a record.
+/// Memory that a session takes while it has nothing to send, which is counted as the connection's: its keys and the buffers
+/// of its library, 8 KiB when it is idle, and half of a long record.
 pub const SESSION_BYTES: usize = 16 * 1024;
 
 /// The time that the arithmetic of a handshake takes, before one has been seen.
