@@ -6,12 +6,14 @@
 
 mod any;
 mod blocks;
+mod list;
 mod open;
 mod records;
 mod sizes;
 
-pub(crate) use any::{Chunk, open};
+pub(crate) use any::{Chunk, open, opened};
 pub(crate) use blocks::Blocks;
+pub(crate) use list::{ChunkPlace, Chunks};
 pub(crate) use open::{OpenChunk, RECORD_BYTES};
 pub(crate) use records::Records;
 pub use sizes::ChunkSizes;

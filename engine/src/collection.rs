@@ -5,8 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::chunk::ChunkSizes;
-use crate::document::Document;
+use crate::document::{Document, Looked};
 use crate::entry::Entry;
 use crate::garbage::Garbage;
 use crate::sealing::{Place, SealedWork, Unit};
@@ -93,13 +92,14 @@ impl Collection {
     }
 
     /// Takes chunks of a document that are to be sealed; none if there are none.
-    pub(crate) fn take_units(&mut self, document: usize, sizes: &ChunkSizes) -> Vec<Unit> {
-        if self.documents.get(document).is_none() {
+    pub(crate) fn take_units(&mut self, place: Place, upkeep: &mut Upkeep) -> Vec<Unit> {
+        if self.documents.get(place.document).is_none() {
             return Vec::new();
         }
-        let document = self.documents.get_mut(document);
-        let units = document.take_units(sizes);
-        document.set_queued(!units.is_empty());
+        let document = self.documents.get_mut(place.document);
+        let (units, has_more) = document.take_units(&upkeep.sizes);
+        // What is taken is back before more is.
+        document.set_queued(!units.is_empty() || has_more && upkeep.queue.add(place));
         units
     }
 
@@ -123,14 +123,17 @@ impl Collection {
         count
     }
 
-    /// Looks at a document for chunks inside that have been left alone.
-    pub(crate) fn cool(&mut self, place: Place, upkeep: &mut Upkeep) {
-        if self.documents.get(place.document).is_some_and(Document::is_open_inside) {
-            let document = self.documents.get_mut(place.document);
-            if document.cool(&upkeep.sizes) && !document.is_queued() {
-                document.set_queued(upkeep.queue.add(place));
-            }
+    /// Looks at some of a document for what has been left alone; returns whether that was all of it.
+    pub(crate) fn cool(&mut self, place: Place, upkeep: &mut Upkeep, looks: &mut usize) -> bool {
+        if !self.documents.get(place.document).is_some_and(Document::has_to_cool) {
+            return true;
         }
+        let document = self.documents.get_mut(place.document);
+        let looked = document.cool(&upkeep.sizes, looks);
+        if looked == Looked::Due && !document.is_queued() {
+            document.set_queued(upkeep.queue.add(place));
+        }
+        looked != Looked::Partly
     }
 
     /// Deletes records of one document; returns whether there were any.

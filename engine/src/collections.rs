@@ -147,9 +147,8 @@ impl Collections {
     pub(crate) fn take_sealing_work(&mut self) -> Option<SealingWork> {
         for _ in 0..SEALING_LOOKS {
             let place = self.upkeep.queue.next()?;
-            let sizes = self.upkeep.sizes;
             let take =
-                |collection: &mut Collection, _: &mut Upkeep| collection.take_units(place.document, &sizes);
+                |collection: &mut Collection, upkeep: &mut Upkeep| collection.take_units(place, upkeep);
             let units = self.change_at(place.collection, take).unwrap_or_default();
             if !units.is_empty() {
                 self.upkeep.queue.begin();
@@ -170,12 +169,18 @@ impl Collections {
     /// Looks at some documents from a place on for chunks that have been left alone; gives where to go on.
     pub(crate) fn cool(&mut self, from: Place) -> Option<Place> {
         let mut place = from;
-        for _ in 0..SEALING_COOL_LOOKS {
+        let mut looks = SEALING_COOL_LOOKS;
+        while looks > 0 {
+            looks -= 1;
             let collection = self.slots.get(place.collection)?;
             let end = collection.as_ref().map_or(0, |collection| collection.documents.pages().end());
             if place.document < end {
-                self.change_at(place.collection, |collection, upkeep| collection.cool(place, upkeep));
-                place.document += 1;
+                let cool = |collection: &mut Collection, upkeep: &mut Upkeep| {
+                    collection.cool(place, upkeep, &mut looks)
+                };
+                if self.change_at(place.collection, cool) != Some(false) {
+                    place.document += 1;
+                }
             } else {
                 place = Place { collection: place.collection + 1, document: 0 };
             }

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::chunk::{Blocks, Chunk};
+use crate::chunk::{Blocks, Chunks};
 use crate::collections::CollectionName;
 use crate::document::Document;
 use crate::entry::Entry;
@@ -23,7 +23,7 @@ pub struct Cursor(Box<Rest>);
 enum Rest {
     History {
         scan: HistoryScan,
-        chunks: Vec<Chunk>,
+        chunks: Chunks,
         filter: Filter<'static>,
         blocks: Rc<RefCell<Blocks>>,
     },

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Chunks};
 use crate::document::Document;
 use crate::entry::Entry;
 use crate::limits::{GARBAGE_INLINE_CHUNKS, GARBAGE_STEP_ITEMS};
@@ -18,6 +18,7 @@ pub(crate) struct Garbage {
     entry_pages: Vec<Pages<Entry>>,
     documents: Vec<Rc<Document>>,
     chunk_lists: Vec<Vec<Chunk>>,
+    chunk_pages: Vec<Chunks>,
 }
 
 impl Garbage {
@@ -30,7 +31,7 @@ impl Garbage {
     }
 
     pub(crate) fn add_document(&mut self, document: Rc<Document>) {
-        if document.chunks().len() > GARBAGE_INLINE_CHUNKS {
+        if !document.chunks().are_few(GARBAGE_INLINE_CHUNKS) {
             self.documents.push(document);
         }
     }
@@ -46,8 +47,9 @@ impl Garbage {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { document_pages, entry_pages, documents, chunk_lists } = self;
-        document_pages.is_empty() && entry_pages.is_empty() && documents.is_empty() && chunk_lists.is_empty()
+        let Self { document_pages, entry_pages, documents, chunk_lists, chunk_pages } = self;
+        let is_empty = document_pages.is_empty() && entry_pages.is_empty() && documents.is_empty();
+        is_empty && chunk_lists.is_empty() && chunk_pages.is_empty()
     }
 
     /// Frees a bounded amount; returns whether more remains.
@@ -70,9 +72,16 @@ impl Garbage {
             }
             return cost;
         }
+        if let Some(chunks) = self.chunk_pages.last_mut() {
+            let freed = chunks.free_page();
+            if freed == 0 {
+                self.chunk_pages.pop();
+            }
+            return freed.max(1);
+        }
         if let Some(document) = self.documents.pop() {
             if let Some(document) = Rc::into_inner(document) {
-                self.chunk_lists.push(document.into_chunks());
+                self.chunk_pages.push(document.into_chunks());
             }
         } else if let Some(pages) = self.document_pages.last_mut() {
             if !pages.pop_page(|document| self.documents.push(document)) {

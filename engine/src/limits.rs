@@ -19,6 +19,9 @@ pub(crate) const CHUNK_RECORDS: usize = 512;
 /// Text in a chunk, unless a single record is longer: what a writer copies when a snapshot holds the chunk.
 pub(crate) const CHUNK_TEXT_BYTES: usize = 32 * 1024;
 
+/// Chunks in a page of a document's chunks: what a change in their middle moves, and copies if a snapshot holds it.
+pub(crate) const CHUNK_PAGE_LEN: usize = 64;
+
 /// The longest pattern that is compiled: longer ones are refused before the parser sees them.
 pub(crate) const PATTERN_BYTES_MAX: usize = 8 * 1024;
 
@@ -215,6 +218,15 @@ pub(crate) const SEALING_OPEN_RECORDS: usize = 128;
 /// Records under which sealing gains next to nothing.
 pub(crate) const SEALING_RECORDS_MIN: usize = 16;
 
+/// Rounds for which a document's newest records must have been left alone before all but one are sealed.
+pub(crate) const SEALING_IDLE_ROUNDS: u8 = 2;
+
+/// Chunks that are looked at for work in one go.
+pub(crate) const SEALING_LOOK_CHUNKS: usize = 1024;
+
+/// Text that takes as long to seal as a record, where records are long.
+pub(crate) const SEALING_WORK_TEXT: usize = 128;
+
 /// Records that are given to be sealed at a time, about: a millisecond of work.
 pub(crate) const SEALING_WORK_RECORDS: usize = 8192;
 
@@ -227,7 +239,7 @@ pub(crate) const SEALING_QUEUE_MAX: usize = 1024 * 1024;
 /// Documents that are looked at for work in one go, each some cache misses.
 pub(crate) const SEALING_LOOKS: usize = 64;
 
-/// Documents that a step of the round over all looks at.
+/// Documents that a step of the round over all looks at, and chunks in them.
 pub(crate) const SEALING_COOL_LOOKS: usize = 1024;
 
 /// The work of looking whether a sealed chunk may hold a literal.

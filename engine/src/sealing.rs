@@ -15,5 +15,5 @@ mod queue;
 mod work;
 
 pub(crate) use queue::{Place, Queue};
-pub(crate) use work::Unit;
+pub(crate) use work::{Part, Unit};
 pub use work::{SealedWork, SealingWork};

@@ -63,6 +63,14 @@ impl Chunk {
         }
     }
 
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Open(open) => open.text_bytes(),
+            Self::Full(full) => full.text_bytes(),
+            Self::Sealed(sealed) => sealed.text_bytes(),
+        }
+    }
+
     /// The number of records before this time.
     pub(crate) fn count_before(&self, ts: i64) -> usize {
         match self {
@@ -120,6 +128,15 @@ impl Chunk {
         }
     }
 
+    /// The same also if it is full: for what does not change its records.
+    pub(crate) fn own_any_mut(&mut self) -> Option<&mut OpenChunk> {
+        match self {
+            Self::Open(open) => Rc::get_mut(open),
+            Self::Full(full) => Arc::get_mut(full),
+            Self::Sealed(_) => None,
+        }
+    }
+
     /// The chunk to be sealed on any thread, unless it is sealed; copied if a snapshot holds it.
     pub(crate) fn share_full(&mut self) -> Option<Arc<OpenChunk>> {
         if let Self::Open(open) = self {
@@ -135,23 +152,34 @@ impl Chunk {
 
 /// Takes a sealed chunk apart into open ones of the usual size, which are warm.
 pub(crate) fn open(sealed: &Sealed, sizes: &ChunkSizes) -> Vec<Chunk> {
-    // Of its own: the one for reading may be in use, and what follows takes far longer than making one.
-    let mut decoder = Decoder::default();
-    let mut reader = decoder.open(sealed);
     let mut chunks = Vec::new();
     let mut chunk = OpenChunk::default();
-    for block in 0..sealed.block_count() {
-        for (ts, data) in reader.block(block).records() {
-            if !chunk.has_room(data, sizes) {
-                chunks.push(std::mem::take(&mut chunk));
-            }
-            chunk.push(ts, data);
+    each_record(sealed, |ts, data| {
+        if !chunk.has_room(data, sizes) {
+            chunks.push(std::mem::take(&mut chunk));
         }
-    }
+        chunk.push(ts, data);
+    });
     chunks.push(chunk);
     chunks.iter_mut().for_each(|chunk| {
         chunk.shrink();
-        chunk.set_warm(true);
+        chunk.warm();
     });
     chunks.into_iter().map(Chunk::new).collect()
+}
+
+/// All of a sealed chunk as one that is open.
+pub(crate) fn opened(sealed: &Sealed) -> OpenChunk {
+    let mut chunk = OpenChunk::default();
+    each_record(sealed, |ts, data| chunk.push(ts, data));
+    chunk
+}
+
+fn each_record(sealed: &Sealed, mut f: impl FnMut(i64, &str)) {
+    // Of its own: the one for reading may be in use, and what follows takes far longer than making one.
+    let mut decoder = Decoder::default();
+    let mut reader = decoder.open(sealed);
+    for block in 0..sealed.block_count() {
+        reader.block(block).records().for_each(|(ts, data)| f(ts, data));
+    }
 }

@@ -16,6 +16,9 @@ const LINE_BYTES: usize = 64;
 /// The part by which the memory of a chunk's text may be larger than that, once nothing more is appended.
 const SPARE_PART: usize = 128;
 
+/// Rounds for which a chunk must have been left alone, of which the first may be over at once.
+const HEAT: u8 = 2;
+
 /// The memory of a record beside its text: its time and the end of its text.
 pub(crate) const RECORD_BYTES: usize = 12;
 
@@ -25,8 +28,8 @@ pub(crate) struct OpenChunk {
     timestamps: Vec<i64>,
     ends: Vec<u32>,
     text: String,
-    /// It has been changed inside, or was sealed before: more such changes may follow soon.
-    is_warm: bool,
+    /// It has been changed inside, or was sealed before, in the last few rounds: more such changes may follow soon.
+    heat: u8,
 }
 
 impl OpenChunk {
@@ -48,13 +51,19 @@ impl OpenChunk {
         Records::new(0, &self.timestamps, &self.ends, &self.text)
     }
 
-    pub(crate) fn is_warm(&self) -> bool {
-        self.is_warm
+    /// Rounds until no more changes inside are to be expected.
+    pub(crate) fn heat(&self) -> u8 {
+        self.heat
     }
 
-    /// Notes whether changes inside are to be expected.
-    pub(crate) fn set_warm(&mut self, is_warm: bool) {
-        self.is_warm = is_warm;
+    /// Notes that changes inside are to be expected.
+    pub(crate) fn warm(&mut self) {
+        self.heat = HEAT;
+    }
+
+    /// Notes that a round has passed.
+    pub(crate) fn cool(&mut self) {
+        self.heat = self.heat.saturating_sub(1);
     }
 
     pub(crate) fn ts(&self, index: usize) -> i64 {
@@ -122,7 +131,7 @@ impl OpenChunk {
             return self.push(ts, data);
         }
         let start = self.start(index);
-        self.is_warm = true;
+        self.heat = HEAT;
         self.timestamps.insert(index, ts);
         self.text.insert_str(start, data);
         self.ends.insert(index, end(start));
@@ -131,7 +140,7 @@ impl OpenChunk {
 
     pub(crate) fn replace(&mut self, index: usize, data: &str) {
         let span = self.span(index);
-        self.is_warm = true;
+        self.heat = HEAT;
         let growth = data.len() as isize - span.len() as isize;
         self.text.replace_range(span, data);
         self.shift_ends(index, growth);
@@ -142,7 +151,7 @@ impl OpenChunk {
         if range.is_empty() {
             return;
         }
-        self.is_warm = true;
+        self.heat = HEAT;
         let text = self.start(range.start)..self.start(range.end);
         self.text.replace_range(text.clone(), "");
         self.timestamps.drain(range.clone());
@@ -160,7 +169,7 @@ impl OpenChunk {
         let ends = self.ends.drain(index..).map(|known| known - end(start)).collect();
         let timestamps = self.timestamps.split_off(index);
         self.shrink();
-        Self { timestamps, ends, text, is_warm: self.is_warm }
+        Self { timestamps, ends, text, heat: self.heat }
     }
 
     /// Appends a later chunk.
@@ -169,7 +178,7 @@ impl OpenChunk {
         self.timestamps.extend_from_slice(&later.timestamps);
         self.ends.extend(later.ends.iter().map(|known| known + offset));
         self.text.push_str(&later.text);
-        self.is_warm |= later.is_warm;
+        self.heat = self.heat.max(later.heat);
     }
 
     /// Makes room for about so much text. What is not written to is not taken from the system.

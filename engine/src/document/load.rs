@@ -13,14 +13,14 @@ impl Document {
         let is_small = sealed.len() < SEALING_RECORDS_MIN.min(sizes.sealed_records);
         self.add_sealed(sealed);
         if is_small {
-            self.open_last(sizes);
+            self.open_newest(sizes);
         }
     }
 
     /// Makes the document one that can be written to.
     pub(crate) fn end_loading(&mut self, sizes: &ChunkSizes) {
-        if self.chunks.last().is_some_and(|last| matches!(last, Chunk::Sealed(_))) {
-            self.open_last(sizes);
+        if self.chunks.newest().is_some_and(|last| matches!(last, Chunk::Sealed(_))) {
+            self.open_newest(sizes);
         }
     }
 }

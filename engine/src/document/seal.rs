@@ -2,52 +2,25 @@
 //!
 //! Chunks that have been filled in order of time are sealed once enough newer records are behind them; how far that has
 //! come is a time. Earlier ones that were changed since, or opened for that, are sealed when they have been left alone from
-//! one round over all documents to the next.
-
-use std::sync::Arc;
+//! one round over all documents to the next, and so are the newest, but for the very newest record, which is asked for most.
+//! However many chunks there are, each call looks at some of them.
 
 use super::series::Document;
-use crate::chunk::{Chunk, ChunkSizes, OpenChunk, open};
-use crate::limits::SEALING_RECORDS_MIN;
+use super::units::Units;
+use crate::chunk::{Chunk, ChunkPlace, ChunkSizes, OpenChunk, open};
+use crate::limits::{SEALING_IDLE_ROUNDS, SEALING_LOOK_CHUNKS, SEALING_RECORDS_MIN};
 use crate::sealed::Sealed;
-use crate::sealing::Unit;
+use crate::sealing::{Part, Unit};
 
-/// Chunks that are put together to units.
-#[derive(Default)]
-struct Units {
-    whole: Vec<Unit>,
-    unit: Unit,
-    records: usize,
-    text_bytes: usize,
-    total: usize,
-}
-
-impl Units {
-    /// Whether a chunk of so many records and so much text still goes into the unit.
-    fn fits(&self, chunk: &OpenChunk, sizes: &ChunkSizes) -> bool {
-        self.records + chunk.len() <= sizes.sealed_records + sizes.sealed_records / 4
-            && self.text_bytes + chunk.text_bytes() <= sizes.sealed_text_bytes
-    }
-
-    fn is_nearly_full(&self, sizes: &ChunkSizes) -> bool {
-        self.records >= sizes.sealed_records / 4 * 3 || self.text_bytes >= sizes.sealed_text_bytes / 4 * 3
-    }
-
-    fn push(&mut self, chunk: Arc<OpenChunk>) {
-        self.records += chunk.len();
-        self.text_bytes += chunk.text_bytes();
-        self.unit.push(chunk);
-    }
-
-    /// Ends a unit; one of few records stays as it is.
-    fn close(&mut self, sizes: &ChunkSizes) {
-        let unit = std::mem::take(&mut self.unit);
-        if self.records >= SEALING_RECORDS_MIN.min(sizes.sealed_records) {
-            self.total += self.records;
-            self.whole.push(unit);
-        }
-        (self.records, self.text_bytes) = (0, 0);
-    }
+/// The outcome of a look at a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// There is more to look at.
+    Partly,
+    /// That was all, and there may be something to be sealed.
+    Due,
+    /// That was all.
+    Done,
 }
 
 impl Document {
@@ -59,162 +32,284 @@ impl Document {
         self.sealing.is_queued = is_queued;
     }
 
-    /// The chunks that are to be sealed next.
-    pub(crate) fn take_units(&mut self, sizes: &ChunkSizes) -> Vec<Unit> {
+    /// The chunks that are to be sealed next, and whether it is to be looked at again for more.
+    pub(crate) fn take_units(&mut self, sizes: &ChunkSizes) -> (Vec<Unit>, bool) {
         let mut units = Units::default();
-        if self.sealing.is_cold {
-            self.sealing.is_cold = self.take_cold(&mut units, sizes);
+        let mut has_more = self.take_cold(&mut units, sizes);
+        if !units.are_enough(sizes) {
+            has_more |= self.take_filled(&mut units, sizes);
         }
-        if units.total < sizes.work_records {
-            self.take_filled(&mut units, sizes);
+        if !units.are_enough(sizes) && self.sealing.is_tail_due {
+            self.sealing.is_tail_due = false;
+            self.take_tail(&mut units, sizes);
         }
-        units.whole
+        (units.into_whole(), has_more)
     }
 
-    /// Takes chunks that have been filled in order.
-    fn take_filled(&mut self, units: &mut Units, sizes: &ChunkSizes) {
+    /// Takes chunks that have been filled in order; returns whether there may be more.
+    fn take_filled(&mut self, units: &mut Units, sizes: &ChunkSizes) -> bool {
         let end = self.end_of_old(sizes);
-        let start = self.chunks.partition_point(|chunk| chunk.first_ts() < self.sealing.next_ts);
-        let mut next = start;
-        for at in start..end {
-            let goes_on = match self.chunks[at].unsealed() {
-                Some(chunk) if units.fits(chunk, sizes) || units.unit.is_empty() => true,
-                Some(_) | None => false,
-            };
+        let start = self.passed();
+        let (mut at, mut next) = (start, start);
+        let mut looks = SEALING_LOOK_CHUNKS;
+        let mut is_cut = false;
+        while at < end && !is_cut {
+            let chunk = self.chunks.get(at).and_then(Chunk::unsealed);
+            let goes_on = chunk.is_some_and(|chunk| units.is_empty() || units.fits(chunk, sizes));
             if !goes_on {
                 units.close(sizes);
                 next = at;
-                if units.total >= sizes.work_records {
-                    break;
-                }
+                is_cut = units.are_enough(sizes) || looks == 0;
             }
-            self.push_unit(at, units, sizes);
-        }
-        if units.total < sizes.work_records {
-            let is_whole = units.is_nearly_full(sizes) || units.unit.is_empty();
-            if is_whole {
-                units.close(sizes);
-                next = end.max(start);
+            if !is_cut {
+                looks = looks.saturating_sub(1);
+                self.push_unit(at, units, sizes);
+                at = self.chunks.after(at);
             }
         }
+        if !is_cut && (units.is_nearly_full(sizes) || units.is_empty()) {
+            units.close(sizes);
+            next = end.max(start);
+        }
+        units.forget();
         if let Some(next) = self.chunks.get(next) {
             self.sealing.next_ts = self.sealing.next_ts.max(next.first_ts());
         }
+        is_cut
+    }
+
+    /// Takes the newest records but one, with those before them that are not sealed or were sealed in small parts.
+    fn take_tail(&mut self, units: &mut Units, sizes: &ChunkSizes) {
+        let Some(newest) = self.chunks.newest_mut().and_then(Chunk::unsealed_mut) else { return };
+        let ts = newest.last_ts();
+        if newest.len() > 1 {
+            let alone = newest.split_off(newest.len() - 1);
+            self.chunks.insert(self.chunks.end(), Chunk::new(alone));
+        }
+        let mut start = self.passed();
+        let end = self.chunks.newest_place();
+        let is_small = |chunk: &Chunk, after: usize| match chunk {
+            Chunk::Sealed(sealed) => {
+                sealed.len() <= 2 * after && sealed.len() + after <= sizes.sealed_records
+            }
+            Chunk::Open(_) | Chunk::Full(_) => false,
+        };
+        let mut after = self.chunks.count_records(start..end, sizes.sealed_records);
+        while let Some(before) = self.chunks.before(start)
+            && let Some(chunk) = self.chunks.get(before)
+            && is_small(chunk, after)
+        {
+            after += chunk.len();
+            start = before;
+        }
+        let mut at = start;
+        while at < end {
+            let Some(chunk) = self.chunks.get(at) else { break };
+            if !units.is_empty() && !units.has_room(chunk.len(), chunk.text_bytes(), sizes) {
+                units.close(sizes);
+            }
+            match chunk {
+                Chunk::Sealed(sealed) => units.push(Part::Sealed(sealed.clone())),
+                Chunk::Open(_) | Chunk::Full(_) => self.push_unit(at, units, sizes),
+            }
+            at = self.chunks.after(at);
+        }
+        units.close(sizes);
+        self.sealing.next_ts = self.sealing.next_ts.max(ts);
     }
 
     /// Takes chunks further back that have been left alone; returns whether there may be more.
     fn take_cold(&mut self, units: &mut Units, sizes: &ChunkSizes) -> bool {
+        let Some(from) = self.sealing.inside.as_ref().and_then(|inside| inside.cold_ts) else { return false };
         let end = self.end_of_looked_at(sizes);
-        for at in 0..end {
+        let mut at = self.chunks.partition_point(|chunk| chunk.last_ts() < from);
+        let mut looks = SEALING_LOOK_CHUNKS;
+        while at < end {
             let goes_on = self.is_cold(at);
-            let fits = self.chunks[at].unsealed().is_some_and(|chunk| units.fits(chunk, sizes));
-            let ends = !goes_on || !fits;
-            if ends && !units.unit.is_empty() {
+            let fits =
+                self.chunks.get(at).and_then(Chunk::unsealed).is_some_and(|chunk| units.fits(chunk, sizes));
+            let goes_into = goes_on && fits;
+            if !goes_into && !units.is_empty() {
                 units.close(sizes);
-                if units.total >= sizes.work_records {
-                    return true;
-                }
             }
+            if units.is_empty() && (units.are_enough(sizes) || looks == 0) {
+                break;
+            }
+            looks = looks.saturating_sub(1);
             if goes_on {
                 self.push_unit(at, units, sizes);
             }
+            at = self.chunks.after(at);
         }
         units.close(sizes);
-        false
+        let next = self.chunks.get(at).filter(|_| at < end).map(Chunk::first_ts);
+        if let Some(inside) = &mut self.sealing.inside {
+            inside.cold_ts = next;
+        }
+        next.is_some()
     }
 
     /// Whether a chunk is open and has been left alone, as have its neighbours: with them it was or will be one.
-    fn is_cold(&self, at: usize) -> bool {
-        let around = &self.chunks[at.saturating_sub(1)..(at + 2).min(self.chunks.len())];
-        self.chunks[at].unsealed().is_some()
-            && !around.iter().filter_map(Chunk::unsealed).any(OpenChunk::is_warm)
+    fn is_cold(&self, at: ChunkPlace) -> bool {
+        let is_warm = |at: ChunkPlace| {
+            self.chunks.get(at).and_then(Chunk::unsealed).is_some_and(|chunk| chunk.heat() > 0)
+        };
+        self.chunks.get(at).is_some_and(|chunk| chunk.unsealed().is_some())
+            && !is_warm(at)
+            && !self.chunks.before(at).is_some_and(is_warm)
+            && !is_warm(self.chunks.after(at))
     }
 
-    fn push_unit(&mut self, at: usize, units: &mut Units, sizes: &ChunkSizes) {
-        let small =
-            self.chunks[at].unsealed().is_some_and(|chunk| chunk.text_bytes() <= sizes.sealed_text_bytes);
-        if small && let Some(chunk) = self.chunks[at].share_full() {
-            units.push(chunk);
+    fn push_unit(&mut self, at: ChunkPlace, units: &mut Units, sizes: &ChunkSizes) {
+        let small = self
+            .chunks
+            .get(at)
+            .and_then(Chunk::unsealed)
+            .is_some_and(|chunk| chunk.text_bytes() <= sizes.sealed_text_bytes);
+        if small && let Some(chunk) = self.chunks.get_mut(at).and_then(Chunk::share_full) {
+            units.push(Part::Full(chunk));
         }
     }
 
-    /// The number of chunks before those with the newest records.
-    fn end_of_old(&self, sizes: &ChunkSizes) -> usize {
-        let mut end = self.chunks.len().saturating_sub(1);
-        let mut newer = self.chunks.last().map_or(0, Chunk::len);
-        while end > 0 && newer < sizes.open_records {
-            end -= 1;
-            newer += self.chunks[end].len();
+    /// The place behind the chunks before those with the newest records.
+    fn end_of_old(&self, sizes: &ChunkSizes) -> ChunkPlace {
+        let mut end = self.chunks.newest_place();
+        let mut newer = self.chunks.newest().map_or(0, Chunk::len);
+        while newer < sizes.open_records
+            && let Some(before) = self.chunks.before(end)
+        {
+            newer += self.chunks.get(before).map_or(0, Chunk::len);
+            end = before;
         }
         end
     }
 
-    /// The number of chunks that sealing in order has passed.
-    fn end_of_looked_at(&self, sizes: &ChunkSizes) -> usize {
-        let passed = self.chunks.partition_point(|chunk| chunk.first_ts() < self.sealing.next_ts);
-        passed.min(self.end_of_old(sizes))
+    /// The first chunk that sealing in order has not passed.
+    fn passed(&self) -> ChunkPlace {
+        self.chunks.partition_point(|chunk| chunk.first_ts() < self.sealing.next_ts)
+    }
+
+    /// The place behind those that sealing in order has passed.
+    fn end_of_looked_at(&self, sizes: &ChunkSizes) -> ChunkPlace {
+        self.passed().min(self.end_of_old(sizes))
     }
 
     /// Puts a sealed chunk in the place of those that it was made of, if none of them has changed. Returns how many records
     /// that were.
-    pub(crate) fn put_sealed(&mut self, unit: &[Arc<OpenChunk>], sealed: Sealed) -> usize {
-        let at = self.chunks.partition_point(|chunk| chunk.last_ts() < sealed.first_ts());
-        let end = at + unit.len();
-        let is_same =
-            |now: &Chunk, was: &Arc<OpenChunk>| matches!(now, Chunk::Full(now) if Arc::ptr_eq(now, was));
-        let are_same = end < self.chunks.len()
-            && self.chunks[at..end].iter().zip(unit).all(|(now, was)| is_same(now, was));
-        if !are_same {
-            self.sealing.is_open_inside = true;
-            return 0;
+    pub(crate) fn put_sealed(&mut self, unit: &[Part], sealed: Sealed) -> usize {
+        let first = self.chunks.partition_point(|chunk| chunk.last_ts() < sealed.first_ts());
+        let (mut at, mut bytes) = (first, 0);
+        for part in unit {
+            let chunk = self.chunks.get(at).filter(|chunk| at < self.chunks.newest_place() && part.is(chunk));
+            let Some(chunk) = chunk else {
+                self.sealing.note_change_inside();
+                return 0;
+            };
+            bytes += chunk.bytes();
+            at = self.chunks.after(at);
         }
         let count = sealed.len();
-        self.bytes -= self.chunks[at..end].iter().map(Chunk::bytes).sum::<usize>();
-        self.bytes += sealed.allocated_bytes();
-        self.chunks.splice(at..end, [Chunk::Sealed(sealed)]);
+        self.bytes = self.bytes - bytes + sealed.allocated_bytes();
+        self.chunks.replace(first, unit.len(), [Chunk::Sealed(sealed)]);
         count
     }
 
-    /// Notes which of the chunks that are not sealed have been left alone since the last time; returns whether there may be
-    /// something to be sealed.
-    pub(crate) fn cool(&mut self, sizes: &ChunkSizes) -> bool {
-        let end = self.end_of_looked_at(sizes);
-        let is_large = |chunk: &OpenChunk| {
-            chunk.len() >= SEALING_RECORDS_MIN.min(sizes.sealed_records)
-                && chunk.text_bytes() <= sizes.sealed_text_bytes
+    /// Whether `cool` has something to look at.
+    pub(crate) fn has_to_cool(&self) -> bool {
+        let state = &self.sealing;
+        let is_same = state.count_seen == self.record_count() as u32;
+        state.inside.is_some() || !is_same || state.idle_rounds < SEALING_IDLE_ROUNDS
+    }
+
+    /// Notes which of the chunks that are not sealed have been left alone since the last time, and whether anything was
+    /// added; takes what it costs from `looks`.
+    pub(crate) fn cool(&mut self, sizes: &ChunkSizes, looks: &mut usize) -> Looked {
+        let mut is_due = self.cool_newest(sizes);
+        let Some(mut inside) = self.sealing.inside.take() else {
+            return if is_due { Looked::Due } else { Looked::Done };
         };
-        let is_cold = (0..end).any(|at| self.is_cold(at) && self.chunks[at].unsealed().is_some_and(is_large));
-        let mut is_open_inside = false;
-        for chunk in &mut self.chunks[..end] {
-            if !chunk.unsealed().is_some_and(OpenChunk::is_warm) {
-                continue;
-            }
-            is_open_inside = true;
-            // One that a snapshot holds is looked at again the next time.
-            if let Some(open) = chunk.own_mut() {
-                open.set_warm(false);
-            }
+        let end = self.end_of_looked_at(sizes);
+        if inside.round_ts == i64::MIN {
+            (inside.is_open, inside.is_cold) = (false, false);
+        }
+        let from = inside.round_ts;
+        let mut at = self.chunks.partition_point(|chunk| chunk.last_ts() < from);
+        while at < end && *looks > 0 {
+            *looks -= 1;
+            inside.is_open |= self.cool_chunk(at);
+            inside.is_cold |= self.is_worth_sealing(at, sizes);
+            at = self.chunks.after(at);
+        }
+        if let Some(next) = self.chunks.get(at).filter(|_| at < end) {
+            inside.round_ts = next.first_ts().max(i64::MIN + 1);
+            self.sealing.inside = Some(inside);
+            return Looked::Partly;
         }
         // Records that don't come in order fill chunks without a word.
         let is_behind = end < self.end_of_old(sizes);
-        self.sealing.is_open_inside = is_open_inside || is_cold || is_behind;
-        self.sealing.is_cold = is_cold;
-        is_cold || is_behind
+        if inside.is_cold {
+            inside.cold_ts = Some(i64::MIN);
+        }
+        is_due |= inside.is_cold || is_behind;
+        inside.round_ts = i64::MIN;
+        let stays = inside.is_open || inside.is_cold || is_behind || inside.cold_ts.is_some();
+        self.sealing.inside = stays.then_some(inside);
+        if is_due { Looked::Due } else { Looked::Done }
     }
 
-    /// Whether `cool` has something to look at.
-    pub(crate) fn is_open_inside(&self) -> bool {
-        self.sealing.is_open_inside
+    /// Notes that a chunk was left alone for a round; returns whether it was not before.
+    fn cool_chunk(&mut self, at: ChunkPlace) -> bool {
+        let heat = self.chunks.get(at).and_then(Chunk::unsealed).map_or(0, OpenChunk::heat);
+        // One that a snapshot holds is looked at again the next time.
+        if heat > 0
+            && let Some(chunk) = self.chunks.get_mut(at).and_then(Chunk::own_any_mut)
+        {
+            chunk.cool();
+        }
+        heat > 0
+    }
+
+    fn is_worth_sealing(&self, at: ChunkPlace, sizes: &ChunkSizes) -> bool {
+        let chunk = self.chunks.get(at).and_then(Chunk::unsealed);
+        chunk.is_some_and(|chunk| {
+            chunk.len() >= SEALING_RECORDS_MIN.min(sizes.sealed_records)
+                && chunk.text_bytes() <= sizes.sealed_text_bytes
+        }) && self.is_cold(at)
+    }
+
+    /// Notes whether records have come since the last round; returns whether the newest are to be sealed.
+    fn cool_newest(&mut self, sizes: &ChunkSizes) -> bool {
+        let count = self.record_count() as u32;
+        let state = &mut self.sealing;
+        if state.count_seen != count {
+            (state.count_seen, state.idle_rounds) = (count, 0);
+            return false;
+        }
+        if state.idle_rounds >= SEALING_IDLE_ROUNDS {
+            return false;
+        }
+        state.idle_rounds += 1;
+        if state.idle_rounds < SEALING_IDLE_ROUNDS {
+            return false;
+        }
+        let newest = self.chunks.newest().map_or(0, Chunk::len);
+        let is_large = newest > SEALING_RECORDS_MIN.min(sizes.sealed_records)
+            || self.passed() < self.chunks.newest_place();
+        if !is_large && let Some(newest) = self.chunks.newest_mut().and_then(Chunk::own_mut) {
+            newest.shrink();
+        }
+        self.sealing.is_tail_due = is_large;
+        is_large
     }
 
     /// Opens a chunk, so that it can be changed.
-    pub(super) fn open(&mut self, at: usize, sizes: &ChunkSizes) {
-        if let Chunk::Sealed(sealed) = &self.chunks[at] {
+    pub(super) fn open(&mut self, at: ChunkPlace, sizes: &ChunkSizes) {
+        if let Some(Chunk::Sealed(sealed)) = self.chunks.get(at) {
             let opened = open(sealed, sizes);
-            self.sealing.is_open_inside = true;
             self.bytes -= sealed.allocated_bytes();
             self.bytes += opened.iter().map(Chunk::bytes).sum::<usize>();
-            self.chunks.splice(at..at + 1, opened);
+            self.sealing.note_change_inside();
+            self.chunks.replace(at, 1, opened);
         }
     }
 
@@ -231,10 +326,8 @@ impl Document {
         }
     }
 
-    /// Opens the last chunk, which is written to and read most.
-    pub(super) fn open_last(&mut self, sizes: &ChunkSizes) {
-        if let Some(last) = self.chunks.len().checked_sub(1) {
-            self.open(last, sizes);
-        }
+    /// Opens the newest chunk, which is written to and read most.
+    pub(super) fn open_newest(&mut self, sizes: &ChunkSizes) {
+        self.open(self.chunks.newest_place(), sizes);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::chunk::{Blocks, Chunk, ChunkSizes, OpenChunk};
-use crate::sealed::Sealer;
-use crate::sealing::Unit;
+use crate::sealed::{Sealed, Sealer};
+use crate::sealing::{Place, SealingWork, Unit};
 
 const SIZES: ChunkSizes = ChunkSizes {
     records: 50,
@@ -34,18 +34,34 @@ fn filled(count: i64) -> (Document, Expected) {
 fn put_back(document: &mut Document, units: Vec<Unit>) -> usize {
     let mut sealer = Sealer::default();
     let put = |unit: Unit| {
-        let sealed = sealer.seal(unit.iter().flat_map(|chunk| chunk.records().each()), None).unwrap();
+        let sealed = seal_unit(&mut sealer, &unit);
         document.put_sealed(&unit, sealed)
     };
     units.into_iter().map(put).sum()
+}
+
+fn seal_unit(sealer: &mut Sealer, unit: &Unit) -> Sealed {
+    let place = Place { collection: 0, document: 0 };
+    let work = SealingWork { place, units: vec![unit.clone()] };
+    work.run(sealer).units.pop().unwrap().1.unwrap()
+}
+
+/// Looks at all of it once, as a round does; returns whether something is to be sealed.
+fn cool(document: &mut Document) -> bool {
+    loop {
+        match document.cool(&SIZES, &mut 3) {
+            Looked::Partly => {}
+            looked => return looked == Looked::Due,
+        }
+    }
 }
 
 /// Seals all that may be.
 fn seal(document: &mut Document) -> usize {
     let mut count = 0;
     loop {
-        let units = document.take_units(&SIZES);
-        if units.is_empty() {
+        let (units, has_more) = document.take_units(&SIZES);
+        if units.is_empty() && !has_more {
             return count;
         }
         count += put_back(document, units);
@@ -55,7 +71,7 @@ fn seal(document: &mut Document) -> usize {
 /// How many chunks are sealed, and how many are not.
 fn kinds(document: &Document) -> (usize, usize) {
     let open = document.chunks.iter().filter(|chunk| chunk.unsealed().is_some()).count();
-    (document.chunks.len() - open, open)
+    (document.chunks.iter().count() - open, open)
 }
 
 fn assert_holds(document: &Document, expected: &Expected) {
@@ -87,14 +103,14 @@ fn a_late_record_opens_a_chunk_that_is_sealed_again_when_left_alone() {
         assert_eq!(kinds(&document).0, 9, "one chunk is opened, once");
     }
     assert_eq!(seal(&mut document), 0, "more of them may follow");
-    assert!(!document.cool(&SIZES));
+    assert!(!cool(&mut document));
     document.put(305, "later", &SIZES);
     expected.insert(305, "later".into());
-    assert!(!document.cool(&SIZES), "there was one more");
-    assert!(document.cool(&SIZES) && document.is_open_inside());
-    assert_eq!((seal(&mut document), kinds(&document)), (103, (10, 1)));
+    assert!(!cool(&mut document), "there was one more");
+    assert!(cool(&mut document) && document.sealing.inside.is_some());
+    assert_eq!((seal(&mut document), kinds(&document)), (132, (11, 1)), "and the newest but one");
     assert_holds(&document, &expected);
-    assert!(!document.cool(&SIZES) && !document.is_open_inside());
+    assert!(!cool(&mut document) && document.sealing.inside.is_none());
 }
 
 #[test]
@@ -119,7 +135,7 @@ fn whole_chunks_are_deleted_as_they_are_and_a_range_opens_at_most_two() {
 #[test]
 fn what_was_changed_meanwhile_is_not_put_in_place() {
     let (mut document, mut expected) = filled(430);
-    let units = document.take_units(&SIZES);
+    let (units, _) = document.take_units(&SIZES);
     assert_eq!(units.len(), 4);
     document.put(300, "changed", &SIZES);
     expected.insert(300, "changed".into());
@@ -145,11 +161,88 @@ fn records_in_any_order_are_sealed_in_the_end() {
             }
         }
         for _ in 0..3 {
-            document.cool(&SIZES);
+            cool(&mut document);
             seal(&mut document);
         }
         assert_holds(&document, &expected);
         let open = document.chunks.iter().filter_map(Chunk::unsealed).map(OpenChunk::len).sum::<usize>();
         assert!(open < 200, "{open} records are open with steps of {step}");
     }
+}
+
+#[test]
+fn the_newest_but_one_are_sealed_when_nothing_comes_and_small_parts_become_one() {
+    let (mut document, mut expected) = filled(70);
+    let mut parts = Vec::new();
+    for round in 0..8 {
+        assert!(!cool(&mut document) && !cool(&mut document), "something came");
+        assert_eq!(seal(&mut document), 0);
+        assert!(cool(&mut document));
+        seal(&mut document);
+        assert_holds(&document, &expected);
+        let (sealed, open) = kinds(&document);
+        assert_eq!((open, document.newest().map(|(ts, _)| ts)), (1, expected.keys().last().copied()));
+        parts.push(sealed);
+        for number in 0..17 {
+            let ts = 1000 * (round + 1) + number;
+            document.put(ts, "more", &SIZES);
+            expected.insert(ts, "more".into());
+        }
+    }
+    assert!(parts.iter().all(|&parts| parts <= 4), "{parts:?}");
+    assert_holds(&document, &expected);
+}
+
+#[test]
+fn a_chunk_given_out_in_vain_is_sealed_later() {
+    let (mut document, mut expected) = filled(430);
+    document.put(301, "late", &SIZES);
+    expected.insert(301, "late".into());
+    let (units, _) = document.take_units(&SIZES);
+    // Its neighbour in the unit is changed, so it stays, full and warm.
+    document.put(201, "meanwhile", &SIZES);
+    expected.insert(201, "meanwhile".into());
+    put_back(&mut document, units);
+    for _ in 0..4 {
+        cool(&mut document);
+        seal(&mut document);
+    }
+    assert_holds(&document, &expected);
+    assert_eq!(kinds(&document).1, 1, "only the newest record is open");
+}
+
+#[test]
+fn a_document_of_many_chunks_is_looked_at_in_parts() {
+    let sizes = ChunkSizes { records: 1, sealed_records: 1, open_records: 1, work_records: 20_000, ..SIZES };
+    let mut document = Document::new("d");
+    for ts in 0..5000 {
+        document.put(2 * ts, "x", &sizes);
+    }
+    let mut sealer = Sealer::default();
+    let mut rounds = 0;
+    loop {
+        let (units, has_more) = document.take_units(&sizes);
+        assert!(units.len() <= crate::limits::SEALING_LOOK_CHUNKS + 1, "{}", units.len());
+        if units.is_empty() && !has_more {
+            break;
+        }
+        rounds += 1;
+        for unit in units {
+            let sealed = seal_unit(&mut sealer, &unit);
+            document.put_sealed(&unit, sealed);
+        }
+    }
+    assert!(rounds >= 4 && kinds(&document) == (4999, 1), "{rounds}");
+    document.put(1001, "late", &sizes);
+    document.put(8001, "late", &sizes);
+    let mut steps = 0;
+    loop {
+        let mut looks = 100;
+        steps += 1;
+        if document.cool(&sizes, &mut looks) != Looked::Partly {
+            break;
+        }
+        assert_eq!(looks, 0);
+    }
+    assert!(steps > 40, "{steps}");
 }

@@ -1,18 +1,21 @@
 //! The records of a document, and what is done with them whatever their chunks are.
 
 use super::state::SealingState;
-use crate::chunk::{Chunk, ChunkSizes, OpenChunk, RECORD_BYTES};
+use crate::chunk::{Chunk, ChunkPlace, ChunkSizes, Chunks, OpenChunk, RECORD_BYTES};
 use crate::sealed::Sealed;
 use crate::table::Named;
 
 /// A named series of records.
+///
+/// In this order, so that what an insertion and a look at the newest record need are the first 48 bytes.
 #[derive(Clone)]
+#[repr(C)]
 pub(crate) struct Document {
     name: Box<str>,
-    pub(super) chunks: Vec<Chunk>,
     record_count: usize,
     /// The memory of the records.
     pub(super) bytes: usize,
+    pub(super) chunks: Chunks,
     pub(super) sealing: SealingState,
 }
 
@@ -26,14 +29,14 @@ impl Document {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            chunks: Vec::new(),
             record_count: 0,
             bytes: 0,
+            chunks: Chunks::default(),
             sealing: SealingState::default(),
         }
     }
 
-    pub(crate) fn chunks(&self) -> &[Chunk] {
+    pub(crate) fn chunks(&self) -> &Chunks {
         &self.chunks
     }
 
@@ -50,42 +53,43 @@ impl Document {
         self.chunks.is_empty()
     }
 
-    pub(crate) fn into_chunks(self) -> Vec<Chunk> {
+    pub(crate) fn into_chunks(self) -> Chunks {
         self.chunks
     }
 
     /// Has the CPU fetch what the newest record and the next one need.
     #[inline]
     pub(crate) fn prefetch_end(&self) {
-        if let Some(last) = self.chunks.last() {
-            last.prefetch_end();
+        if let Some(newest) = self.chunks.newest() {
+            newest.prefetch_end();
         }
     }
 
     /// The newest record.
     pub(crate) fn newest(&self) -> Option<(i64, &str)> {
-        let last = self.chunks.last()?.unsealed()?;
-        Some((last.last_ts(), last.records().data(last.len() - 1)))
+        let newest = self.chunks.newest()?.unsealed()?;
+        Some((newest.last_ts(), newest.records().data(newest.len() - 1)))
     }
 
     /// The newest record at or before a time, as chunk and index in it.
+    #[inline]
     pub(crate) fn newest_through(&self, ts: i64) -> Option<(&Chunk, usize)> {
-        let last = self.chunks.last()?;
-        if last.last_ts() <= ts {
-            return Some((last, last.len() - 1));
+        let newest = self.chunks.newest()?;
+        if newest.last_ts() <= ts {
+            return Some((newest, newest.len() - 1));
         }
-        let chunk = if last.first_ts() <= ts {
-            last
+        let chunk = if newest.first_ts() <= ts {
+            newest
         } else {
-            let count = self.chunks.partition_point(|chunk| chunk.first_ts() <= ts);
-            &self.chunks[count.checked_sub(1)?]
+            let behind = self.chunks.partition_point(|chunk| chunk.first_ts() <= ts);
+            self.chunks.get(self.chunks.before(behind)?)?
         };
         Some((chunk, chunk.count_through(ts) - 1))
     }
 
     /// Stores a record, in place of one of the same time. Returns whether there may be something to be sealed now.
     pub(crate) fn put(&mut self, ts: i64, data: &str, sizes: &ChunkSizes) -> bool {
-        let is_due = match self.chunks.last_mut() {
+        let is_due = match self.chunks.newest_mut() {
             Some(last) if ts <= last.last_ts() => {
                 self.put_inside(ts, data, sizes);
                 return false;
@@ -103,15 +107,15 @@ impl Document {
                     full.shrink();
                 }
                 let text_bytes = last.unsealed().map_or(0, OpenChunk::text_bytes);
-                self.add_chunk(self.chunks.len(), ts, data);
+                self.add_chunk(self.chunks.end(), ts, data);
                 // It will be about as full as that, and growing step by step would copy it at each.
-                if let Some(new) = self.chunks.last_mut().and_then(Chunk::own_mut) {
+                if let Some(new) = self.chunks.newest_mut().and_then(Chunk::own_mut) {
                     new.reserve_text(text_bytes, sizes);
                 }
                 true
             }
             None => {
-                self.add_chunk(0, ts, data);
+                self.add_chunk(ChunkPlace::default(), ts, data);
                 false
             }
         };
@@ -121,9 +125,9 @@ impl Document {
     }
 
     fn put_inside(&mut self, ts: i64, data: &str, sizes: &ChunkSizes) {
-        self.sealing.is_open_inside = true;
+        self.sealing.note_change_inside();
         let mut at = self.chunk_at(ts);
-        if let Chunk::Sealed(sealed) = &self.chunks[at] {
+        if let Some(Chunk::Sealed(sealed)) = self.chunks.get(at) {
             if ts < sealed.first_ts() {
                 self.record_count += 1;
                 self.bytes += data.len() + RECORD_BYTES;
@@ -151,38 +155,40 @@ impl Document {
     }
 
     /// The chunk that holds a time, or the first if it is before all.
-    pub(super) fn chunk_at(&self, ts: i64) -> usize {
-        self.chunks.partition_point(|chunk| chunk.first_ts() <= ts).saturating_sub(1)
+    pub(super) fn chunk_at(&self, ts: i64) -> ChunkPlace {
+        let behind = self.chunks.partition_point(|chunk| chunk.first_ts() <= ts);
+        self.chunks.before(behind).unwrap_or_default()
     }
 
     /// A chunk that is known not to be sealed, to be changed.
-    fn edit(&mut self, at: usize) -> &mut OpenChunk {
-        match self.chunks[at].unsealed_mut() {
+    fn edit(&mut self, at: ChunkPlace) -> &mut OpenChunk {
+        match self.chunks.get_mut(at).and_then(Chunk::unsealed_mut) {
             Some(chunk) => chunk,
             None => unreachable!("a sealed chunk is opened before it is changed"),
         }
     }
 
     /// Whether one more record of this text may go into a chunk.
-    fn has_room(&self, at: usize, data: &str, sizes: &ChunkSizes) -> bool {
+    fn has_room(&self, at: ChunkPlace, data: &str, sizes: &ChunkSizes) -> bool {
         let chunk = self.chunks.get(at).and_then(Chunk::unsealed);
         chunk.is_some_and(|chunk| chunk.has_room(data, sizes))
     }
 
-    /// Inserts a record of a new time before record `index` of chunk `at`, making room if there is none.
-    fn insert_new(&mut self, at: usize, index: usize, ts: i64, data: &str, sizes: &ChunkSizes) {
+    /// Inserts a record of a new time before record `index` of the chunk at a place, making room if there is none.
+    fn insert_new(&mut self, at: ChunkPlace, index: usize, ts: i64, data: &str, sizes: &ChunkSizes) {
         if self.has_room(at, data, sizes) {
             return self.edit(at).insert(index, ts, data);
         }
         if index == 0 {
             return self.add_chunk(at, ts, data);
         }
+        let after = self.chunks.after(at);
         let chunk = self.edit(at);
         if index == chunk.len() {
-            return if self.has_room(at + 1, data, sizes) {
-                self.edit(at + 1).insert(0, ts, data)
+            return if self.has_room(after, data, sizes) {
+                self.edit(after).insert(0, ts, data)
             } else {
-                self.add_chunk(at + 1, ts, data)
+                self.add_chunk(after, ts, data)
             };
         }
         // Cut in the middle if that makes room, else at the record's own place, where it is first or last of a part.
@@ -190,21 +196,21 @@ impl Document {
         let cut =
             if chunk.text_bytes() / 2 + data.len() <= sizes.text_bytes / 4 * 3 { middle } else { index };
         let later = chunk.split_off(cut);
-        self.chunks.insert(at + 1, Chunk::new(later));
+        let later_at = self.chunks.insert(after, Chunk::new(later));
         if index > cut {
-            self.insert_new(at + 1, index - cut, ts, data, sizes)
+            self.insert_new(later_at, index - cut, ts, data, sizes)
         } else {
-            self.insert_new(at, index, ts, data, sizes)
+            self.insert_new(self.chunks.before(later_at).unwrap_or_default(), index, ts, data, sizes)
         }
     }
 
     pub(super) fn add_sealed(&mut self, sealed: Sealed) {
         self.record_count += sealed.len();
         self.bytes += sealed.allocated_bytes();
-        self.chunks.push(Chunk::Sealed(sealed));
+        self.chunks.insert(self.chunks.end(), Chunk::Sealed(sealed));
     }
 
-    fn add_chunk(&mut self, at: usize, ts: i64, data: &str) {
+    fn add_chunk(&mut self, at: ChunkPlace, ts: i64, data: &str) {
         let mut chunk = OpenChunk::default();
         chunk.push(ts, data);
         self.chunks.insert(at, Chunk::new(chunk));
@@ -213,8 +219,9 @@ impl Document {
     /// The latest time, at most `to`, up to which a range from `from` on touches no more than so many chunks.
     pub(crate) fn end_of_chunks(&self, from: i64, to: i64, count: usize) -> i64 {
         let first = self.chunks.partition_point(|chunk| chunk.last_ts() < from);
-        match self.chunks.get(first + count - 1) {
-            Some(last) if first + count < self.chunks.len() => last.last_ts().min(to),
+        let last = self.chunks.forward(first, count - 1);
+        match self.chunks.get(last) {
+            Some(chunk) if self.chunks.after(last) < self.chunks.end() => chunk.last_ts().min(to),
             _ => to,
         }
     }
@@ -227,63 +234,73 @@ impl Document {
         sizes: &ChunkSizes,
         freed: &mut Vec<Chunk>,
     ) -> usize {
+        if from > to {
+            return 0;
+        }
         self.open_ends(from, to, sizes);
         let first = self.chunks.partition_point(|chunk| chunk.last_ts() < from);
         let end = self.chunks.partition_point(|chunk| chunk.first_ts() <= to);
-        if from > to || first >= end {
-            return 0;
-        }
+        let Some(last) = self.chunks.before(end).filter(|last| first <= *last) else { return 0 };
         let count_before = self.record_count;
         // The outermost chunks may be covered in part; what is between them goes whole.
-        let last = end - 1;
         self.trim(last, from, to);
         if first < last {
             self.trim(first, from, to);
         }
-        let keep_first = usize::from(self.touches_outside(first, from, to));
-        let keep_last = usize::from(first < last && self.touches_outside(last, from, to));
-        for chunk in self.chunks.drain(first + keep_first..end - keep_last) {
+        let mut at = first;
+        if self.touches_outside(at, from, to) {
+            at = self.chunks.after(at);
+        }
+        let is_inside = |chunk: &Chunk| chunk.first_ts() >= from && chunk.last_ts() <= to;
+        while self.chunks.get(at).is_some_and(is_inside)
+            && let Some((chunk, next)) = self.chunks.remove(at)
+        {
             self.record_count -= chunk.len();
             self.bytes -= chunk.bytes();
             freed.push(chunk);
+            at = next;
         }
-        self.join_around(first, sizes);
-        self.open_last(sizes);
+        self.join_before(at, sizes);
+        self.open_newest(sizes);
         count_before - self.record_count
     }
 
     /// Whether the chunk keeps records beside the range.
-    fn touches_outside(&self, at: usize, from: i64, to: i64) -> bool {
-        let chunk = &self.chunks[at];
-        chunk.first_ts() < from || chunk.last_ts() > to
+    fn touches_outside(&self, at: ChunkPlace, from: i64, to: i64) -> bool {
+        self.chunks.get(at).is_some_and(|chunk| chunk.first_ts() < from || chunk.last_ts() > to)
     }
 
     /// Removes a chunk's records in the range, unless that is all of them.
-    fn trim(&mut self, at: usize, from: i64, to: i64) {
-        let chunk = &self.chunks[at];
+    fn trim(&mut self, at: ChunkPlace, from: i64, to: i64) {
+        let Some(chunk) = self.chunks.get(at) else { return };
         let range = chunk.count_before(from)..chunk.count_through(to);
         if range.is_empty() || range.len() == chunk.len() {
             return;
         }
         self.record_count -= range.len();
         self.bytes -= chunk.bytes();
-        self.edit(at).remove(range);
-        self.bytes += self.chunks[at].bytes();
+        let chunk = self.edit(at);
+        chunk.remove(range);
+        self.bytes += chunk.bytes();
     }
 
-    /// Joins small neighbours near `at`, where a deletion was.
-    fn join_around(&mut self, at: usize, sizes: &ChunkSizes) {
-        for left in (at.saturating_sub(1)..at + 2).rev() {
-            let Some([earlier, later]) = self.chunks.get_mut(left..).and_then(|rest| rest.first_chunk_mut())
-            else {
-                continue;
+    /// Joins small neighbours around the place behind a deletion.
+    fn join_before(&mut self, at: ChunkPlace, sizes: &ChunkSizes) {
+        let mut right = Some(self.chunks.after(at));
+        for _ in 0..3 {
+            let Some((later, earlier)) = right.and_then(|at| Some((at, self.chunks.before(at)?))) else {
+                return;
             };
-            let Some(joined) = later.unsealed() else { continue };
-            if earlier.unsealed().is_some_and(|earlier| earlier.should_join(joined, sizes))
-                && let Some(earlier) = earlier.unsealed_mut()
-            {
-                earlier.append(joined);
-                self.chunks.remove(left + 1);
+            right = Some(earlier);
+            let both = self.chunks.get(earlier).and_then(Chunk::unsealed).zip(self.chunks.get(later));
+            let should_join = both.is_some_and(|(earlier, later)| {
+                later.unsealed().is_some_and(|later| earlier.should_join(later, sizes))
+            });
+            if should_join && let Some((joined, next)) = self.chunks.remove(later) {
+                right = self.chunks.before(next);
+                if let (Some(joined), Some(earlier)) = (joined.unsealed(), right) {
+                    self.edit(earlier).append(joined);
+                }
             }
         }
     }
@@ -295,7 +312,11 @@ impl Document {
         let times: Vec<i64> = self.records(&mut blocks).into_iter().map(|(ts, _)| ts).collect();
         assert!(times.is_sorted_by(|a, b| a < b));
         assert!(self.chunks.iter().all(|chunk| chunk.len() > 0));
-        assert!(self.chunks.last().is_none_or(|last| last.unsealed().is_some()), "the last is not sealed");
+        self.chunks.check();
+        assert!(
+            self.chunks.newest().is_none_or(|newest| newest.unsealed().is_some()),
+            "the newest is not sealed"
+        );
         assert_eq!(times.len(), self.record_count);
         assert_eq!(self.chunks.iter().map(Chunk::bytes).sum::<usize>(), self.bytes);
     }
@@ -304,7 +325,7 @@ impl Document {
     #[cfg(test)]
     pub(crate) fn records(&self, blocks: &mut crate::chunk::Blocks) -> Vec<(i64, String)> {
         let mut all = Vec::new();
-        for chunk in &self.chunks {
+        for chunk in self.chunks.iter() {
             let mut index = 0;
             while index < chunk.len() {
                 let records = blocks.around(chunk, index);

@@ -7,7 +7,7 @@
 
 use super::step::{Progress, Step};
 use super::time_text::TimeText;
-use crate::chunk::{Blocks, Chunk, Records};
+use crate::chunk::{Blocks, Chunk, ChunkPlace, Chunks, Records};
 use crate::limits::{READ_AHEAD, SEALED_LITERAL_WORK};
 use crate::pattern::{Filter, FilterSearch};
 
@@ -17,29 +17,33 @@ const RECORD_BYTES_MAX: usize = 64;
 /// A record's place, and as the end of a range the place behind it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
-    chunk: usize,
+    chunk: ChunkPlace,
     record: usize,
 }
 
 /// The place of the first record from a time on.
-fn start_at(chunks: &[Chunk], from: i64) -> Position {
-    let chunk = match chunks.first() {
-        Some(first) if first.first_ts() >= from => 0,
+fn start_at(chunks: &Chunks, from: i64) -> Position {
+    let chunk = match chunks.get(ChunkPlace::default()) {
+        Some(first) if first.first_ts() >= from => ChunkPlace::default(),
         _ => chunks.partition_point(|chunk| chunk.last_ts() < from),
     };
     Position { chunk, record: chunks.get(chunk).map_or(0, |chunk| chunk.count_before(from)) }
 }
 
 /// The place behind the last record up to a time. The newest is looked at first, which most queries begin with.
-fn end_at(chunks: &[Chunk], to: i64) -> Position {
-    let count = match chunks.last() {
-        Some(last) if last.last_ts() <= to || last.first_ts() <= to => chunks.len(),
+fn end_at(chunks: &Chunks, to: i64) -> Position {
+    let behind = match chunks.newest() {
+        Some(newest) if newest.last_ts() <= to || newest.first_ts() <= to => chunks.end(),
         _ => chunks.partition_point(|chunk| chunk.first_ts() <= to),
     };
-    match count.checked_sub(1) {
-        Some(chunk) => Position { chunk, record: chunks[chunk].count_through(to) },
-        None => Position { chunk: 0, record: 0 },
-    }
+    let last = chunks.before(behind).and_then(|at| Some((at, chunks.get(at)?)));
+    let end = |(chunk, last): (ChunkPlace, &Chunk)| Position { chunk, record: last.count_through(to) };
+    last.map_or(Position { chunk: ChunkPlace::default(), record: 0 }, end)
+}
+
+/// How many records the chunk at a place has.
+fn len(chunks: &Chunks, at: ChunkPlace) -> usize {
+    chunks.get(at).map_or(0, Chunk::len)
 }
 
 /// A history that may be cut anywhere.
@@ -54,13 +58,13 @@ pub(crate) struct HistoryScan {
     cut: Option<usize>,
     search: FilterSearch,
     /// The sealed chunk that may hold what is searched for, as far as can be told without its texts.
-    possible: Option<usize>,
+    possible: Option<ChunkPlace>,
 }
 
 impl HistoryScan {
     /// The records between two times; if `all_count`, every one of them is to be written, up to the limit.
     pub(crate) fn new(
-        chunks: &[Chunk],
+        chunks: &Chunks,
         from: i64,
         to: i64,
         limit: u64,
@@ -70,7 +74,9 @@ impl HistoryScan {
         let end = end_at(chunks, to);
         // Where the newest few are wanted they are mostly in one chunk, and each other one looked at is a cache miss.
         let near = usize::try_from(limit).ok().and_then(|limit| end.record.checked_sub(limit));
-        let near = near.filter(|&record| reverse && all_count && chunks[end.chunk].ts(record) >= from);
+        let near = near.filter(|&record| {
+            reverse && all_count && chunks.get(end.chunk).is_some_and(|chunk| chunk.ts(record) >= from)
+        });
         Self {
             next: near.map_or_else(|| start_at(chunks, from), |record| Position { record, ..end }),
             end,
@@ -84,17 +90,18 @@ impl HistoryScan {
     }
 
     /// The chunks that are still needed, taken out of `chunks`; positions are moved to fit.
-    pub(crate) fn snapshot(&mut self, chunks: &[Chunk]) -> Vec<Chunk> {
+    pub(crate) fn snapshot(&mut self, chunks: &Chunks) -> Chunks {
         let first = self.next.chunk;
-        self.next.chunk -= first;
-        self.end.chunk -= first;
+        let needed = chunks.snapshot(first..self.end.chunk);
+        self.next.chunk = Chunks::moved(first, first);
+        self.end.chunk = Chunks::moved(self.end.chunk, first);
         self.possible = None;
-        chunks[first..=first + self.end.chunk].to_vec()
+        needed
     }
 
     pub(crate) fn run(
         &mut self,
-        chunks: &[Chunk],
+        chunks: &Chunks,
         filter: &Filter<'_>,
         blocks: &mut Blocks,
         step: &mut Step<'_>,
@@ -103,8 +110,8 @@ impl HistoryScan {
             if step.is_spent() {
                 return Progress::More;
             }
-            let chunk = &chunks[position.chunk];
-            if self.cut.is_none() && self.passes_over(chunk, position, filter, blocks, step) {
+            let Some(chunk) = chunks.get(position.chunk) else { break };
+            if self.cut.is_none() && self.passes_over(chunk, chunks, position, filter, blocks, step) {
                 continue;
             }
             let records = blocks.around(chunk, position.record);
@@ -120,6 +127,7 @@ impl HistoryScan {
     fn passes_over(
         &mut self,
         chunk: &Chunk,
+        chunks: &Chunks,
         position: Position,
         filter: &Filter<'_>,
         blocks: &mut Blocks,
@@ -137,7 +145,7 @@ impl HistoryScan {
         if self.reverse {
             self.end = Position { record: 0, ..position };
         } else {
-            self.next = Position { chunk: position.chunk + 1, record: 0 };
+            self.next = Position { chunk: chunks.after(position.chunk), record: 0 };
         }
         self.search = FilterSearch::default();
         true
@@ -147,7 +155,7 @@ impl HistoryScan {
     fn write_some(
         &mut self,
         records: &Records<'_>,
-        chunks: &[Chunk],
+        chunks: &Chunks,
         mut position: Position,
         filter: &Filter<'_>,
         step: &mut Step<'_>,
@@ -266,20 +274,20 @@ impl HistoryScan {
     }
 
     /// The next record to look at, if there is one.
-    fn current(&mut self, chunks: &[Chunk]) -> Option<Position> {
+    fn current(&mut self, chunks: &Chunks) -> Option<Position> {
         if self.next >= self.end || self.remaining == 0 {
             return None;
         }
         if self.reverse {
             if self.end.record == 0 {
-                self.end.chunk -= 1;
-                self.end.record = chunks[self.end.chunk].len();
+                let chunk = chunks.before(self.end.chunk)?;
+                self.end = Position { chunk, record: len(chunks, chunk) };
             }
             let position = Position { record: self.end.record - 1, ..self.end };
             return (position >= self.next).then_some(position);
         }
-        if self.next.record == chunks[self.next.chunk].len() {
-            self.next = Position { chunk: self.next.chunk + 1, record: 0 };
+        if self.next.record == len(chunks, self.next.chunk) {
+            self.next = Position { chunk: chunks.after(self.next.chunk), record: 0 };
         }
         (self.next < self.end).then_some(self.next)
     }

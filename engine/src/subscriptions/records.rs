@@ -2,7 +2,7 @@
 
 use super::group::Group;
 use super::render::Body;
-use crate::chunk::{Blocks, Records};
+use crate::chunk::{Blocks, ChunkPlace, Records};
 use crate::document::Document;
 use crate::feed::Change;
 use crate::table::{Named, Pages};
@@ -12,7 +12,7 @@ pub(super) struct RecordsWalk {
     documents: Pages<Document>,
     slot: usize,
     /// The next record of that document: its chunk, and its index there.
-    chunk: usize,
+    chunk: ChunkPlace,
     index: usize,
     /// Nothing of it has been given out.
     pub(super) is_first: bool,
@@ -20,7 +20,7 @@ pub(super) struct RecordsWalk {
 
 impl RecordsWalk {
     pub(super) fn new(documents: Pages<Document>) -> Self {
-        Self { documents, slot: 0, chunk: 0, index: 0, is_first: true }
+        Self { documents, slot: 0, chunk: ChunkPlace::default(), index: 0, is_first: true }
     }
 
     /// Writes the next records that the group wants; false when that were all.
@@ -42,10 +42,10 @@ impl RecordsWalk {
                         let records = blocks.around(chunk, self.index);
                         self.index = write(document.name(), &records, self.index, group, body);
                     }
-                    (self.chunk, self.index) = (self.chunk + 1, 0);
+                    (self.chunk, self.index) = (document.chunks().after(self.chunk), 0);
                 }
             }
-            (self.slot, self.chunk, self.index) = (self.slot + 1, 0, 0);
+            (self.slot, self.chunk, self.index) = (self.slot + 1, ChunkPlace::default(), 0);
         }
         false
     }
