@@ -2,12 +2,14 @@
 //!
 //! An open chunk is changed in place. One that is given to be sealed is full: shared with the thread that seals it, and open
 //! again, as another one, when it is changed, so that being the same says that nothing has changed. A sealed one never
-//! changes; it is taken apart into open ones instead. All are cheap to clone, which is what a snapshot is made of.
+//! changes; few changes are noted beside it, as patches, and for more it is taken apart into open ones. All are cheap to
+//! clone, which is what a snapshot is made of.
 
 mod any;
 mod blocks;
 mod list;
 mod open;
+mod patched;
 mod records;
 mod sizes;
 
@@ -15,5 +17,6 @@ pub(crate) use any::{Chunk, open, opened};
 pub(crate) use blocks::Blocks;
 pub(crate) use list::{ChunkPlace, Chunks};
 pub(crate) use open::{OpenChunk, RECORD_BYTES};
+pub(crate) use patched::Patched;
 pub(crate) use records::Records;
 pub use sizes::ChunkSizes;

@@ -22,6 +22,21 @@ pub(crate) const CHUNK_TEXT_BYTES: usize = 32 * 1024;
 /// Chunks in a page of a document's chunks: what a change in their middle moves, and copies if a snapshot holds it.
 pub(crate) const CHUNK_PAGE_LEN: usize = 64;
 
+/// Patches of a sealed chunk, beyond which it is opened: each change of one looks through them, and may copy them.
+pub(crate) const PATCHES_MAX: usize = 256;
+
+/// Patches of a sealed chunk from which on it is sealed anew with them, without waiting.
+pub(crate) const PATCHES_DUE: usize = 64;
+
+/// Patches from which on it is sealed anew when it has been left alone; fewer take less memory than it is worth.
+pub(crate) const PATCHES_COLD: usize = 16;
+
+/// Text of the patches of a sealed chunk.
+pub(crate) const PATCH_TEXT_BYTES: usize = 32 * 1024;
+
+/// Records inside a sealed chunk that are deleted one by one; for more it is opened.
+pub(crate) const PATCHES_REMOVED: usize = 16;
+
 /// The longest pattern that is compiled: longer ones are refused before the parser sees them.
 pub(crate) const PATTERN_BYTES_MAX: usize = 8 * 1024;
 
@@ -227,8 +242,9 @@ pub(crate) const SEALING_LOOK_CHUNKS: usize = 1024;
 /// Text that takes as long to seal as a record, where records are long.
 pub(crate) const SEALING_WORK_TEXT: usize = 128;
 
-/// Records that are given to be sealed at a time, about: a millisecond of work.
-pub(crate) const SEALING_WORK_RECORDS: usize = 8192;
+/// Records that are given to be sealed at a time, about: half a millisecond of work. If documents have more than that waiting,
+/// the thread that seals does not keep up.
+pub(crate) const SEALING_WORK_RECORDS: usize = 4096;
 
 /// Pieces of such work that may be under way: enough that the thread that does it need not wait for the core.
 pub(crate) const SEALING_UNDER_WAY_MAX: usize = 8;

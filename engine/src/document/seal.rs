@@ -8,7 +8,9 @@
 use super::series::Document;
 use super::units::Units;
 use crate::chunk::{Chunk, ChunkPlace, ChunkSizes, OpenChunk, open};
-use crate::limits::{SEALING_IDLE_ROUNDS, SEALING_LOOK_CHUNKS, SEALING_RECORDS_MIN};
+use crate::limits::{
+    PATCHES_COLD, PATCHES_DUE, PATCHES_REMOVED, SEALING_IDLE_ROUNDS, SEALING_LOOK_CHUNKS, SEALING_RECORDS_MIN,
+};
 use crate::sealed::Sealed;
 use crate::sealing::{Part, Unit};
 
@@ -35,7 +37,10 @@ impl Document {
     /// The chunks that are to be sealed next, and whether it is to be looked at again for more.
     pub(crate) fn take_units(&mut self, sizes: &ChunkSizes) -> (Vec<Unit>, bool) {
         let mut units = Units::default();
-        let mut has_more = self.take_cold(&mut units, sizes);
+        let mut has_more = self.take_patched(&mut units, sizes);
+        if !units.are_enough(sizes) {
+            has_more |= self.take_cold(&mut units, sizes);
+        }
         if !units.are_enough(sizes) {
             has_more |= self.take_filled(&mut units, sizes);
         }
@@ -44,6 +49,24 @@ impl Document {
             self.take_tail(&mut units, sizes);
         }
         (units.into_whole(), has_more)
+    }
+
+    /// Takes sealed chunks with many patches; returns whether there may be more.
+    fn take_patched(&mut self, units: &mut Units, sizes: &ChunkSizes) -> bool {
+        let mut looks = SEALING_LOOK_CHUNKS;
+        while !units.are_enough(sizes)
+            && looks > 0
+            && let Some(ts) = self.sealing.inside.as_mut().and_then(|inside| inside.patched.pop())
+        {
+            looks -= 1;
+            if let Some(Chunk::Patched(patched)) = self.chunks.get(self.chunk_at(ts))
+                && patched.patch_count() >= PATCHES_DUE
+            {
+                units.push(Part::Patched(patched.clone()));
+                units.close(sizes);
+            }
+        }
+        self.sealing.inside.as_ref().is_some_and(|inside| !inside.patched.is_empty())
     }
 
     /// Takes chunks that have been filled in order; returns whether there may be more.
@@ -92,7 +115,7 @@ impl Document {
             Chunk::Sealed(sealed) => {
                 sealed.len() <= 2 * after && sealed.len() + after <= sizes.sealed_records
             }
-            Chunk::Open(_) | Chunk::Full(_) => false,
+            Chunk::Open(_) | Chunk::Full(_) | Chunk::Patched(_) => false,
         };
         let mut after = self.chunks.count_records(start..end, sizes.sealed_records);
         while let Some(before) = self.chunks.before(start)
@@ -111,6 +134,7 @@ impl Document {
             match chunk {
                 Chunk::Sealed(sealed) => units.push(Part::Sealed(sealed.clone())),
                 Chunk::Open(_) | Chunk::Full(_) => self.push_unit(at, units, sizes),
+                Chunk::Patched(_) => units.close(sizes),
             }
             at = self.chunks.after(at);
         }
@@ -125,19 +149,22 @@ impl Document {
         let mut at = self.chunks.partition_point(|chunk| chunk.last_ts() < from);
         let mut looks = SEALING_LOOK_CHUNKS;
         while at < end {
-            let goes_on = self.is_cold(at);
-            let fits =
-                self.chunks.get(at).and_then(Chunk::unsealed).is_some_and(|chunk| units.fits(chunk, sizes));
-            let goes_into = goes_on && fits;
-            if !goes_into && !units.is_empty() {
+            let Some(chunk) = self.chunks.get(at) else { break };
+            let goes_into = self.is_cold(at)
+                && units.has_room(chunk.len(), chunk.text_bytes(), sizes)
+                && !chunk.is_sealed();
+            if !goes_into {
                 units.close(sizes);
             }
             if units.is_empty() && (units.are_enough(sizes) || looks == 0) {
                 break;
             }
             looks = looks.saturating_sub(1);
-            if goes_on {
-                self.push_unit(at, units, sizes);
+            match chunk {
+                Chunk::Patched(patched) if self.is_cold(at) => units.push(Part::Patched(patched.clone())),
+                Chunk::Patched(_) | Chunk::Sealed(_) => {}
+                Chunk::Open(_) | Chunk::Full(_) if self.is_cold(at) => self.push_unit(at, units, sizes),
+                Chunk::Open(_) | Chunk::Full(_) => {}
             }
             at = self.chunks.after(at);
         }
@@ -149,15 +176,19 @@ impl Document {
         next.is_some()
     }
 
-    /// Whether a chunk is open and has been left alone, as have its neighbours: with them it was or will be one.
+    /// Whether a chunk is to be sealed for having been left alone: one that is open if its neighbours have been too, for
+    /// with them it was or will be one; one with patches if they are several.
     fn is_cold(&self, at: ChunkPlace) -> bool {
-        let is_warm = |at: ChunkPlace| {
-            self.chunks.get(at).and_then(Chunk::unsealed).is_some_and(|chunk| chunk.heat() > 0)
-        };
-        self.chunks.get(at).is_some_and(|chunk| chunk.unsealed().is_some())
-            && !is_warm(at)
-            && !self.chunks.before(at).is_some_and(is_warm)
-            && !is_warm(self.chunks.after(at))
+        let heat = |at| self.chunks.get(at).and_then(Chunk::unsealed).map_or(0, OpenChunk::heat);
+        match self.chunks.get(at) {
+            Some(Chunk::Open(_) | Chunk::Full(_)) => {
+                heat(at) == 0
+                    && self.chunks.before(at).is_none_or(|at| heat(at) == 0)
+                    && heat(self.chunks.after(at)) == 0
+            }
+            Some(Chunk::Patched(patched)) => patched.heat() == 0 && patched.patch_count() >= PATCHES_COLD,
+            Some(Chunk::Sealed(_)) | None => false,
+        }
     }
 
     fn push_unit(&mut self, at: ChunkPlace, units: &mut Units, sizes: &ChunkSizes) {
@@ -252,17 +283,18 @@ impl Document {
         }
         is_due |= inside.is_cold || is_behind;
         inside.round_ts = i64::MIN;
-        let stays = inside.is_open || inside.is_cold || is_behind || inside.cold_ts.is_some();
+        let waits = inside.cold_ts.is_some() || !inside.patched.is_empty();
+        let stays = inside.is_open || inside.is_cold || is_behind || waits;
         self.sealing.inside = stays.then_some(inside);
         if is_due { Looked::Due } else { Looked::Done }
     }
 
     /// Notes that a chunk was left alone for a round; returns whether it was not before.
     fn cool_chunk(&mut self, at: ChunkPlace) -> bool {
-        let heat = self.chunks.get(at).and_then(Chunk::unsealed).map_or(0, OpenChunk::heat);
+        let heat = self.chunks.get(at).and_then(Chunk::heat).unwrap_or(0);
         // One that a snapshot holds is looked at again the next time.
         if heat > 0
-            && let Some(chunk) = self.chunks.get_mut(at).and_then(Chunk::own_any_mut)
+            && let Some(chunk) = self.chunks.get_mut(at)
         {
             chunk.cool();
         }
@@ -270,11 +302,11 @@ impl Document {
     }
 
     fn is_worth_sealing(&self, at: ChunkPlace, sizes: &ChunkSizes) -> bool {
-        let chunk = self.chunks.get(at).and_then(Chunk::unsealed);
-        chunk.is_some_and(|chunk| {
+        let is_large = |chunk: &Chunk| {
             chunk.len() >= SEALING_RECORDS_MIN.min(sizes.sealed_records)
-                && chunk.text_bytes() <= sizes.sealed_text_bytes
-        }) && self.is_cold(at)
+                && chunk.text_bytes() <= 2 * sizes.sealed_text_bytes
+        };
+        self.chunks.get(at).is_some_and(is_large) && self.is_cold(at)
     }
 
     /// Notes whether records have come since the last round; returns whether the newest are to be sealed.
@@ -304,26 +336,63 @@ impl Document {
 
     /// Opens a chunk, so that it can be changed.
     pub(super) fn open(&mut self, at: ChunkPlace, sizes: &ChunkSizes) {
-        if let Some(Chunk::Sealed(sealed)) = self.chunks.get(at) {
-            let opened = open(sealed, sizes);
-            self.bytes -= sealed.allocated_bytes();
+        if let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.is_sealed()) {
+            let opened = open(chunk, sizes);
+            self.bytes -= chunk.bytes();
             self.bytes += opened.iter().map(Chunk::bytes).sum::<usize>();
             self.sealing.note_change_inside();
             self.chunks.replace(at, 1, opened);
         }
     }
 
-    /// Opens the chunks that have records both inside and outside of a range of time.
+    /// Notes a record beside a sealed chunk. Returns whether there may be something to be sealed now.
+    pub(super) fn patch(&mut self, at: ChunkPlace, ts: i64, data: &str) -> bool {
+        let Some(chunk) = self.chunks.get_mut(at) else { return false };
+        let (bytes, patch_count) = (chunk.bytes(), chunk.patch_count());
+        let is_new = chunk.patches_mut().is_some_and(|patches| patches.put(ts, data));
+        self.bytes = self.bytes - bytes + chunk.bytes();
+        let more = chunk.patch_count();
+        let is_due = more > patch_count && more >= PATCHES_DUE && more % PATCHES_COLD == 0;
+        let first_ts = chunk.first_ts();
+        self.note_record(is_new);
+        let inside = self.sealing.note_change_inside();
+        if is_due {
+            inside.patched.push(first_ts);
+        }
+        is_due
+    }
+
+    /// Prepares the chunks that have records both inside and outside of a range of time: of sealed ones few records are
+    /// removed here, and for many they are opened.
     pub(super) fn open_ends(&mut self, from: i64, to: i64, sizes: &ChunkSizes) {
         for ts in [to, from] {
             let at = self.chunk_at(ts);
-            if let Some(Chunk::Sealed(sealed)) = self.chunks.get(at) {
-                let inside = sealed.count_through(to).saturating_sub(sealed.count_before(from));
-                if inside > 0 && inside < sealed.len() {
-                    self.open(at, sizes);
-                }
+            let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.is_sealed()) else { continue };
+            let inside = chunk.count_through(to).saturating_sub(chunk.count_before(from));
+            if inside == 0 || inside == chunk.len() {
+                continue;
+            }
+            if inside <= PATCHES_REMOVED && chunk.takes_patch(0) {
+                self.remove_inside(at, from, inside);
+            } else {
+                self.open(at, sizes);
             }
         }
+    }
+
+    /// Removes some of the records of a sealed chunk, from a time on.
+    fn remove_inside(&mut self, at: ChunkPlace, from: i64, count: usize) {
+        let Some(chunk) = self.chunks.get_mut(at) else { return };
+        let bytes = chunk.bytes();
+        for _ in 0..count {
+            let ts = chunk.ts(chunk.count_before(from));
+            if let Some(patches) = chunk.patches_mut() {
+                patches.remove(ts);
+            }
+        }
+        self.bytes = self.bytes - bytes + chunk.bytes();
+        self.note_removed(count);
+        self.sealing.note_change_inside();
     }
 
     /// Opens the newest chunk, which is written to and read most.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chunk::{Blocks, Chunk, ChunkSizes, OpenChunk};
+use crate::limits::{PATCHES_COLD, PATCHES_DUE};
 use crate::sealed::{Sealed, Sealer};
 use crate::sealing::{Place, SealingWork, Unit};
 
@@ -92,25 +93,70 @@ fn filled_chunks_are_sealed_and_the_newest_stay_open() {
     assert_eq!(document.newest(), Some((2058, text(1029).as_str())));
 }
 
+/// How many chunks have patches.
+fn patched(document: &Document) -> usize {
+    document.chunks.iter().filter(|chunk| chunk.patch_count() > 0).count()
+}
+
 #[test]
-fn a_late_record_opens_a_chunk_that_is_sealed_again_when_left_alone() {
+fn late_records_are_noted_beside_a_sealed_chunk_and_sealed_with_it_when_they_are_many() {
     let (mut document, mut expected) = filled(1030);
     seal(&mut document);
-    for ts in [301, 300, 303] {
-        document.put(ts, "late", &SIZES);
-        expected.insert(ts, "late".into());
+    for (number, ts) in [301, 300, 303, 305, 301].into_iter().enumerate() {
+        assert!(!document.put(ts, &"late".repeat(number), &SIZES));
+        expected.insert(ts, "late".repeat(number));
         assert_holds(&document, &expected);
-        assert_eq!(kinds(&document).0, 9, "one chunk is opened, once");
+        assert_eq!((kinds(&document), patched(&document)), ((10, 1), 1), "nothing is opened");
     }
-    assert_eq!(seal(&mut document), 0, "more of them may follow");
-    assert!(!cool(&mut document));
-    document.put(305, "later", &SIZES);
-    expected.insert(305, "later".into());
-    assert!(!cool(&mut document), "there was one more");
-    assert!(cool(&mut document) && document.sealing.inside.is_some());
-    assert_eq!((seal(&mut document), kinds(&document)), (132, (11, 1)), "and the newest but one");
+    document.delete_range(302, 302, &SIZES, &mut Vec::new());
+    expected.remove(&302);
     assert_holds(&document, &expected);
-    assert!(!cool(&mut document) && document.sealing.inside.is_none());
+    for _ in 0..5 {
+        cool(&mut document);
+        seal(&mut document);
+    }
+    assert_eq!(patched(&document), 1, "few are left where they are");
+    let mut is_due = false;
+    for number in 0..PATCHES_DUE as i64 {
+        let ts = 400 + 2 * number + 1;
+        is_due |= document.put(ts, "more", &SIZES);
+        expected.insert(ts, "more".into());
+    }
+    assert!(is_due);
+    assert_eq!((seal(&mut document), patched(&document)), (100 + PATCHES_DUE, 1));
+    assert_holds(&document, &expected);
+    for number in 0..PATCHES_COLD as i64 {
+        document.put(601 + 2 * number, "more", &SIZES);
+        expected.insert(601 + 2 * number, "more".into());
+    }
+    assert!(!cool(&mut document) && seal(&mut document) == 0, "more may follow");
+    assert!(cool(&mut document));
+    assert_eq!((seal(&mut document), patched(&document)), (100 + PATCHES_COLD, 1));
+    assert_holds(&document, &expected);
+}
+
+#[test]
+fn a_chunk_with_too_many_late_records_is_opened_and_sealed_again_when_left_alone() {
+    let (mut document, mut expected) = filled(1030);
+    seal(&mut document);
+    let mut was_opened = false;
+    for number in 0..400 {
+        let ts = 1001 + number % 100 * 2;
+        let data = "late ".repeat(200 + number as usize);
+        document.put(ts, &data, &SIZES);
+        expected.insert(ts, data);
+        was_opened |= kinds(&document).1 > 1;
+        if number % 50 == 0 {
+            assert_holds(&document, &expected);
+        }
+    }
+    assert!(was_opened && kinds(&document).1 > 1);
+    for _ in 0..4 {
+        cool(&mut document);
+        seal(&mut document);
+    }
+    assert_holds(&document, &expected);
+    assert_eq!(kinds(&document).1, 1, "all but the newest record is sealed");
 }
 
 #[test]
@@ -127,7 +173,7 @@ fn whole_chunks_are_deleted_as_they_are_and_a_range_opens_at_most_two() {
     // A sealed chunk has a hundred records, at even times.
     assert_eq!(delete(&mut document, 200, 599), (8, 1));
     assert_eq!(delete(&mut document, 601, 601), (8, 1), "there is none at that time");
-    assert_eq!(delete(&mut document, 801, 1201), (5, 4), "the two at the ends are opened");
+    assert_eq!(delete(&mut document, 801, 1241), (5, 4), "the two at the ends are opened");
     assert_eq!(delete(&mut document, 1800, i64::MAX), (3, 5), "the last is open");
     assert_eq!(delete(&mut document, i64::MIN, i64::MAX), (0, 0));
 }

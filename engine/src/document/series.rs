@@ -91,8 +91,7 @@ impl Document {
     pub(crate) fn put(&mut self, ts: i64, data: &str, sizes: &ChunkSizes) -> bool {
         let is_due = match self.chunks.newest_mut() {
             Some(last) if ts <= last.last_ts() => {
-                self.put_inside(ts, data, sizes);
-                return false;
+                return self.put_inside(ts, data, sizes) && sizes.seals;
             }
             Some(last) if last.unsealed().is_some_and(|last| last.has_room(data, sizes)) => {
                 let Some(last) = last.unsealed_mut() else { unreachable!("it is not sealed") };
@@ -124,18 +123,33 @@ impl Document {
         is_due && sizes.seals
     }
 
-    fn put_inside(&mut self, ts: i64, data: &str, sizes: &ChunkSizes) {
-        self.sealing.note_change_inside();
+    /// Stores a record that is not the newest. Returns whether there may be something to be sealed now.
+    fn put_inside(&mut self, ts: i64, data: &str, sizes: &ChunkSizes) -> bool {
         let mut at = self.chunk_at(ts);
-        if let Some(Chunk::Sealed(sealed)) = self.chunks.get(at) {
-            if ts < sealed.first_ts() {
+        if let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.is_sealed()) {
+            if ts < chunk.first_ts() {
+                self.sealing.note_change_inside();
                 self.record_count += 1;
                 self.bytes += data.len() + RECORD_BYTES;
-                return self.add_chunk(at, ts, data);
+                self.add_chunk(at, ts, data);
+                return false;
+            }
+            // One that grows without end by what comes late is cut anew some day.
+            let is_large =
+                chunk.len() > 2 * sizes.sealed_records || chunk.text_bytes() > 2 * sizes.sealed_text_bytes;
+            if !is_large && chunk.takes_patch(data.len()) {
+                return self.patch(at, ts, data);
             }
             self.open(at, sizes);
             at = self.chunk_at(ts);
         }
+        self.sealing.note_change_inside();
+        self.put_open(at, ts, data, sizes);
+        false
+    }
+
+    /// Stores a record in a chunk that is not sealed.
+    fn put_open(&mut self, at: ChunkPlace, ts: i64, data: &str, sizes: &ChunkSizes) {
         let chunk = self.edit(at);
         let index = chunk.count_before(ts);
         if index < chunk.len() && chunk.ts(index) == ts {
@@ -152,6 +166,16 @@ impl Document {
             self.bytes += data.len() + RECORD_BYTES;
         }
         self.insert_new(at, index, ts, data, sizes);
+    }
+
+    /// Counts a record that was stored, if it is one more.
+    pub(super) fn note_record(&mut self, is_new: bool) {
+        self.record_count += usize::from(is_new);
+    }
+
+    /// Counts records that were removed.
+    pub(super) fn note_removed(&mut self, count: usize) {
+        self.record_count -= count;
     }
 
     /// The chunk that holds a time, or the first if it is before all.
@@ -237,11 +261,13 @@ impl Document {
         if from > to {
             return 0;
         }
+        let count_before = self.record_count;
         self.open_ends(from, to, sizes);
         let first = self.chunks.partition_point(|chunk| chunk.last_ts() < from);
         let end = self.chunks.partition_point(|chunk| chunk.first_ts() <= to);
-        let Some(last) = self.chunks.before(end).filter(|last| first <= *last) else { return 0 };
-        let count_before = self.record_count;
+        let Some(last) = self.chunks.before(end).filter(|last| first <= *last) else {
+            return count_before - self.record_count;
+        };
         // The outermost chunks may be covered in part; what is between them goes whole.
         self.trim(last, from, to);
         if first < last {

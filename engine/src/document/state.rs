@@ -24,6 +24,8 @@ pub(super) struct Inside {
     pub(super) round_ts: i64,
     /// Where the next that are to be sealed are looked for; none if there are none.
     pub(super) cold_ts: Option<i64>,
+    /// Times of sealed chunks that have many patches.
+    pub(super) patched: Vec<i64>,
     /// The round has found some that are open, or they have been changed since it began.
     pub(super) is_open: bool,
     /// It has found some to be sealed.
@@ -45,13 +47,15 @@ impl Default for SealingState {
 
 impl Default for Inside {
     fn default() -> Self {
-        Self { round_ts: i64::MIN, cold_ts: None, is_open: true, is_cold: false }
+        Self { round_ts: i64::MIN, cold_ts: None, patched: Vec::new(), is_open: true, is_cold: false }
     }
 }
 
 impl SealingState {
     /// Notes that chunks which may have been filled long ago are open.
-    pub(super) fn note_change_inside(&mut self) {
-        self.inside.get_or_insert_default().is_open = true;
+    pub(super) fn note_change_inside(&mut self) -> &mut Inside {
+        let inside = self.inside.get_or_insert_default();
+        inside.is_open = true;
+        inside
     }
 }

@@ -1,7 +1,7 @@
 //! The work of sealing some chunks of a document, apart from the shard.
 
 use super::queue::Place;
-use crate::chunk::{Chunk, OpenChunk, opened};
+use crate::chunk::{Chunk, OpenChunk, Patched, opened};
 use crate::sealed::{Sealed, Sealer};
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ pub(crate) enum Part {
     Full(Arc<OpenChunk>),
     /// It is sealed anew, together with its neighbours.
     Sealed(Sealed),
+    /// It is sealed anew with what came late.
+    Patched(Arc<Patched>),
 }
 
 /// Neighbouring chunks that become one.
@@ -21,6 +23,7 @@ impl Part {
         match self {
             Self::Full(full) => full.len(),
             Self::Sealed(sealed) => sealed.len(),
+            Self::Patched(patched) => patched.len(),
         }
     }
 
@@ -28,6 +31,7 @@ impl Part {
         match self {
             Self::Full(full) => full.text_bytes(),
             Self::Sealed(sealed) => sealed.text_bytes(),
+            Self::Patched(patched) => patched.text_bytes(),
         }
     }
 
@@ -36,6 +40,7 @@ impl Part {
         match (self, chunk) {
             (Self::Full(was), Chunk::Full(now)) => Arc::ptr_eq(was, now),
             (Self::Sealed(was), Chunk::Sealed(now)) => Arc::ptr_eq(was.bytes(), now.bytes()),
+            (Self::Patched(was), Chunk::Patched(now)) => Arc::ptr_eq(was, now),
             _ => false,
         }
     }
@@ -44,7 +49,8 @@ impl Part {
     fn whole(&self) -> Arc<OpenChunk> {
         match self {
             Self::Full(full) => full.clone(),
-            Self::Sealed(sealed) => Arc::new(opened(sealed)),
+            Self::Sealed(sealed) => Arc::new(opened(&Chunk::Sealed(sealed.clone()))),
+            Self::Patched(patched) => Arc::new(opened(&Chunk::Patched(patched.clone()))),
         }
     }
 }
