@@ -279,8 +279,10 @@ fn a_damaged_file_keeps_its_write_ahead_log() {
     for (round, document) in ["d", "e"].iter().enumerate() {
         let mut server = start(&directory, "1");
         let mut client = server.client();
-        let data = "x".repeat(300);
         for ts in 0..200 {
+            // What takes much room in a file, however it is kept there.
+            let mut random = Random(ts);
+            let data: String = (0..20).map(|_| format!("{:016x}", random.next())).collect();
             client.done("ins", &json!([{"ts": ts, "doc": document, "data": data, "col": "c"}]));
         }
         // Answered when it is stored, so all before it is stored too.
