@@ -112,7 +112,11 @@ fn what_comes_in_pieces_of_any_size_is_read_in_pieces_of_any_size() {
 
 #[test]
 fn what_is_sent_counts_when_the_socket_has_taken_it_and_little_is_held_beside() {
-    let (rig, client) = rig(|mut stream| {
+    let (begin, begun) = std::sync::mpsc::channel();
+    let (rig, client) = rig(move |mut stream| {
+        stream.flush().unwrap();
+        // It reads nothing before the socket has been full.
+        begun.recv().unwrap();
         let (mut received, mut state, mut buffer) = (Vec::new(), 3, vec![0; 100_000]);
         loop {
             let room = 1 + random(&mut state) % buffer.len();
@@ -132,6 +136,7 @@ fn what_is_sent_counts_when_the_socket_has_taken_it_and_little_is_held_beside() 
             Some(count) => count.unwrap(),
             None => {
                 refused += 1;
+                begin.send(()).unwrap();
                 let bytes = &text[sent..];
                 rig.until(|context| rig.socket.send(context, bytes)).unwrap()
             }
