@@ -5,10 +5,11 @@
 
 use std::rc::Rc;
 
+use crate::chunk::ChunkSizes;
 use crate::document::{Document, Looked};
 use crate::entry::Entry;
 use crate::garbage::Garbage;
-use crate::sealing::{Place, SealedWork, Unit};
+use crate::sealing::{Place, Queue, SealedWork, Unit};
 use crate::table::{Named, Table};
 use crate::upkeep::Upkeep;
 
@@ -92,15 +93,21 @@ impl Collection {
     }
 
     /// Takes chunks of a document that are to be sealed; none if there are none.
-    pub(crate) fn take_units(&mut self, place: Place, upkeep: &mut Upkeep) -> Vec<Unit> {
+    /// Says too whether there are more.
+    pub(crate) fn take_units(
+        &mut self,
+        place: Place,
+        sizes: &ChunkSizes,
+        queue: &mut Queue,
+    ) -> (Vec<Unit>, bool) {
         if self.documents.get(place.document).is_none() {
-            return Vec::new();
+            return (Vec::new(), false);
         }
         let document = self.documents.get_mut(place.document);
-        let (units, has_more) = document.take_units(&upkeep.sizes);
+        let (units, has_more) = document.take_units(sizes);
         // What is taken is back before more is.
-        document.set_queued(!units.is_empty() || has_more && upkeep.queue.add(place));
-        units
+        document.set_queued(!units.is_empty() || has_more && queue.add(place));
+        (units, has_more)
     }
 
     /// Puts sealed chunks in the place of those that have not been changed, and has the document looked at again. Returns how

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::chunk::{Blocks, ChunkSizes};
 use crate::collection::{Collection, Counts};
 use crate::limits::{SEALING_COOL_LOOKS, SEALING_LOOKS};
-use crate::sealing::{Place, SealedWork, SealingWork};
+use crate::sealing::{Place, SealedWork, SealingWork, Unit};
 use crate::table::{Named, Pages, Table};
 use crate::upkeep::Upkeep;
 
@@ -145,17 +145,41 @@ impl Collections {
 
     /// Takes chunks of a document that are to be sealed, after looking at some at most.
     pub(crate) fn take_sealing_work(&mut self) -> Option<SealingWork> {
+        let sizes = self.upkeep.sizes;
         for _ in 0..SEALING_LOOKS {
             let place = self.upkeep.queue.next()?;
-            let take =
-                |collection: &mut Collection, upkeep: &mut Upkeep| collection.take_units(place, upkeep);
-            let units = self.change_at(place.collection, take).unwrap_or_default();
+            let (units, has_more) = self.take_units(place, &sizes);
             if !units.is_empty() {
-                self.upkeep.queue.begin();
+                self.upkeep.queue.note_cut(has_more);
                 return Some(SealingWork { place, units });
             }
         }
         None
+    }
+
+    /// Takes what becomes one sealed chunk, if whoever seals does not keep up.
+    pub(crate) fn take_sealing_step(&mut self) -> Option<SealingWork> {
+        let sizes = ChunkSizes { work_records: 1, ..self.upkeep.sizes };
+        for _ in 0..SEALING_LOOKS {
+            let place = self.upkeep.queue.next_if_behind()?;
+            let (units, _) = self.take_units(place, &sizes);
+            if !units.is_empty() {
+                return Some(SealingWork { place, units });
+            }
+        }
+        None
+    }
+
+    /// Takes chunks of a document, and notes that they are under way if there are any.
+    fn take_units(&mut self, place: Place, sizes: &ChunkSizes) -> (Vec<Unit>, bool) {
+        let take = |collection: &mut Collection, upkeep: &mut Upkeep| {
+            collection.take_units(place, sizes, &mut upkeep.queue)
+        };
+        let (units, has_more) = self.change_at(place.collection, take).unwrap_or_default();
+        if !units.is_empty() {
+            self.upkeep.queue.begin();
+        }
+        (units, has_more)
     }
 
     /// Puts in place what has been sealed; returns how many records that are.

@@ -7,7 +7,9 @@
 //! 3. `SealingWork::run` seals them, on any thread, and takes nothing from the shard.
 //! 4. `Shard::put_sealed` puts the sealed chunks in place of those that have not been changed meanwhile. What has been
 //!    changed is open, and waits until it is left alone.
-//! 5. `Shard::cool` goes round all documents, for what was changed inside. Who calls it says how often.
+//! 5. If more and more waits, because who seals has too little of a CPU, `Shard::take_sealing_step` gives out a little to be
+//!    sealed at once by whoever owns the shard. So what waits is bounded, at what it costs.
+//! 6. `Shard::cool` goes round all documents, for what was changed inside. Who calls it says how often.
 //!
 //! If work is never brought back, that document stays open, and in the end no work is given out; nothing else suffers.
 

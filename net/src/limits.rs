@@ -206,9 +206,9 @@ pub const LOOK_PAUSE: Duration = Duration::from_millis(1);
 /// The longest that a core spins without looking at its timers.
 pub const SPIN_SLICE: Duration = Duration::from_millis(1);
 
-/// Pause between the beginnings of two rounds over all documents for chunks that have been left alone: what is written late
-/// into one comes in the same few seconds, or seldom.
+/// Pause between two rounds over all documents for chunks that have been left alone: what is written late into one comes in
+/// the same few seconds, or seldom.
 pub const COOL_PAUSE: Duration = Duration::from_secs(10);
 
-/// Steps of such a round at a time, each a thousand documents: some hundred microseconds.
-pub const COOL_STEPS: usize = 4;
+/// Pause between two steps of such a round, each of which looks at a thousand documents in some hundred microseconds.
+pub const COOL_STEP_PAUSE: Duration = Duration::from_millis(20);

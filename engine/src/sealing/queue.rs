@@ -18,6 +18,8 @@ pub(crate) struct Place {
 pub(crate) struct Queue {
     places: VecDeque<Place>,
     under_way: usize,
+    /// How many times in a row what was given out was not all of a document's.
+    cut_count: usize,
 }
 
 impl Queue {
@@ -35,9 +37,21 @@ impl Queue {
         if self.under_way < SEALING_UNDER_WAY_MAX { self.places.pop_front() } else { None }
     }
 
+    /// The next document, however much is under way, if whoever seals does not keep up: so much waits of each document, while
+    /// as much is under way as may be.
+    pub(crate) fn next_if_behind(&mut self) -> Option<Place> {
+        let is_behind = self.under_way >= SEALING_UNDER_WAY_MAX && self.cut_count >= SEALING_UNDER_WAY_MAX;
+        if is_behind { self.places.pop_front() } else { None }
+    }
+
     /// Notes that something of a document is being sealed.
     pub(crate) fn begin(&mut self) {
         self.under_way += 1;
+    }
+
+    /// Notes whether a document has more than what was given out at a time.
+    pub(crate) fn note_cut(&mut self, is_cut: bool) {
+        self.cut_count = if is_cut { self.cut_count.saturating_add(1) } else { 0 };
     }
 
     /// Notes that it is back.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::chunk::ChunkSizes;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::limits::{PIECE_BYTES, WORK_MAX};
@@ -213,4 +214,41 @@ fn a_literal_that_sealed_chunks_cannot_hold_is_told_without_their_texts() {
         let text = String::from_utf8(out.clone()).unwrap();
         assert_eq!(text.matches("ts").count(), found, "{literal}: {text}");
     }
+}
+
+/// Where the thread that seals has too little of a CPU, its lag is made up for in small steps, and not before.
+#[test]
+fn who_falls_behind_with_sealing_is_helped() {
+    let sizes = ChunkSizes { seals: true, ..ChunkSizes::default() };
+    let mut shard = Shard::with_sizes(sizes);
+    let fill = |shard: &mut Shard, from: i64| {
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+            let mut loader = shard.load_document("c", name);
+            (from..from + 8000).for_each(|ts| loader.put(ts, "{\"value\":21.5}"));
+        }
+    };
+    fill(&mut shard, 0);
+    let mut under_way = Vec::new();
+    assert!(shard.take_sealing_step().is_none(), "nobody has been given anything");
+    while let Some(work) = shard.take_sealing_work() {
+        under_way.push(work);
+    }
+    assert_eq!(under_way.len(), crate::limits::SEALING_UNDER_WAY_MAX);
+    let mut sealer = crate::sealed::Sealer::default();
+    let before = shard.bytes();
+    let mut steps = 0;
+    while let Some(work) = shard.take_sealing_step() {
+        assert!(work.record_count() <= 1280, "{}", work.record_count());
+        assert!(shard.put_sealed(work.run(&mut sealer)) > 0);
+        steps += 1;
+    }
+    assert!(steps > 10 && shard.bytes() < before, "{steps}");
+    for work in under_way.drain(..) {
+        shard.put_sealed(work.run(&mut sealer));
+    }
+    while let Some(work) = shard.take_sealing_work() {
+        shard.put_sealed(work.run(&mut sealer));
+    }
+    fill(&mut shard, 8000);
+    assert!(shard.take_sealing_work().is_some() && shard.take_sealing_step().is_none(), "it keeps up");
 }

@@ -1,12 +1,12 @@
-//! A core's way to the thread that seals chunks, and when it last looked for those that have been left alone.
+//! A core's way to the thread that seals chunks.
 //!
 //! The engine bounds how much of a shard is under way, so neither the way there nor the way back grows without bound.
 
 use crate::core::ticket::CoreIndex;
 use crossbeam_channel::Sender;
-use fluxion_engine::SealingWork;
-use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use fluxion_engine::sealed::Sealer;
+use fluxion_engine::{SealedWork, SealingWork};
+use std::cell::RefCell;
 
 /// The way to the thread that seals chunks, for all cores.
 pub type SealingSender = Sender<(CoreIndex, SealingWork)>;
@@ -14,20 +14,14 @@ pub type SealingSender = Sender<(CoreIndex, SealingWork)>;
 /// The sealing of one core's shard.
 pub struct Sealing {
     sender: RefCell<Option<SealingSender>>,
-    /// When the last round over all documents began.
-    round_began: Cell<Instant>,
-    /// It is not over.
-    in_round: Cell<bool>,
+    /// For what the core seals itself.
+    sealer: RefCell<Sealer>,
 }
 
 impl Sealing {
     /// Sends work there.
     pub fn new(sender: SealingSender) -> Sealing {
-        Sealing {
-            sender: RefCell::new(Some(sender)),
-            round_began: Cell::new(Instant::now()),
-            in_round: Cell::new(false),
-        }
+        Sealing { sender: RefCell::new(Some(sender)), sealer: RefCell::default() }
     }
 
     /// Whether there is anyone who seals.
@@ -43,23 +37,14 @@ impl Sealing {
         }
     }
 
+    /// Seals on the spot.
+    pub fn run(&self, work: SealingWork) -> SealedWork {
+        work.run(&mut self.sealer.borrow_mut())
+    }
+
     /// Sends no more, so that the thread can end.
     pub fn close(&self) {
         self.sender.replace(None);
-    }
-
-    /// Whether a step of a round is due: one goes on, or the last began so long ago.
-    pub fn round_is_due(&self, now: Instant, pause: Duration) -> bool {
-        if !self.in_round.get() && now.saturating_duration_since(self.round_began.get()) >= pause {
-            self.round_began.set(now);
-            self.in_round.set(true);
-        }
-        self.in_round.get()
-    }
-
-    /// Notes that the round is over.
-    pub fn end_round(&self) {
-        self.in_round.set(false);
     }
 }
 
@@ -68,18 +53,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_begins_some_time_after_the_last_began() {
-        let sealing = Sealing::new(crossbeam_channel::unbounded().0);
-        let (pause, begun) = (Duration::from_secs(10), Instant::now());
-        assert!(!sealing.round_is_due(begun, pause));
-        let later = begun + 2 * pause;
-        assert!(sealing.round_is_due(later, pause) && sealing.round_is_due(later, pause));
-        sealing.end_round();
-        assert!(
-            !sealing.round_is_due(later + pause / 2, pause) && sealing.round_is_due(later + pause, pause)
-        );
+    fn nothing_is_sent_to_a_thread_that_has_ended() {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let sealing = Sealing::new(sender);
         assert!(sealing.is_open());
-        sealing.close();
+        drop(receiver);
+        let mut shard = fluxion_engine::Shard::with_sizes(fluxion_engine::ChunkSizes {
+            seals: true,
+            ..fluxion_engine::ChunkSizes::default()
+        });
+        {
+            let mut loader = shard.load_document("c", "d");
+            (0..4000).for_each(|ts| loader.put(ts, "{\"value\":21.5}"));
+        }
+        sealing.send(0, shard.take_sealing_work().unwrap());
         assert!(!sealing.is_open());
     }
 }

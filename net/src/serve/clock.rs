@@ -5,7 +5,7 @@ use crate::core::peers::Peer;
 use crate::core::state::Core;
 use crate::limits::{CLOSE_STALL_TIMEOUT, CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PACE, STOP_TIMEOUT};
 use crate::serve::flush::flush;
-use crate::serve::{memory, refusals, sealing, subscriptions};
+use crate::serve::{memory, refusals, subscriptions};
 use glommio::timer::Timer;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -23,7 +23,6 @@ pub fn sweep(core: &Core, now: Instant) {
     }
     memory::check(core);
     subscriptions::expire(core);
-    sealing::cool(core, now);
     refusals::tell_rest(core, now);
     flush(core);
 }

@@ -1,9 +1,9 @@
 //! Has chunks sealed by the thread that does so, and puts them in place; `fluxion_engine` says which and how.
 
 use crate::core::state::Core;
-use crate::limits::{COOL_PAUSE, COOL_STEPS};
+use crate::limits::{COOL_PAUSE, COOL_STEP_PAUSE};
 use fluxion_engine::SealedWork;
-use std::time::Instant;
+use glommio::timer::Timer;
 
 /// Sends what is to be sealed, at the end of a burst.
 pub fn tend(core: &Core) {
@@ -14,6 +14,10 @@ pub fn tend(core: &Core) {
     while let Some(work) = shard.take_sealing_work() {
         core.sealing.send(core.index, work);
     }
+    // A little at each burst, so that what waits stays bounded where the thread gets too little of a CPU.
+    if let Some(work) = shard.take_sealing_step() {
+        shard.put_sealed(core.sealing.run(work));
+    }
 }
 
 /// Puts in place what has been sealed; the end of the burst sends more.
@@ -21,13 +25,15 @@ pub fn take(core: &Core, work: SealedWork) {
     core.shard.borrow_mut().put_sealed(work);
 }
 
-/// Looks now and then for chunks that have been left alone, some documents at a time.
-pub fn cool(core: &Core, now: Instant) {
-    if !core.sealing.round_is_due(now, COOL_PAUSE) {
-        return;
-    }
-    let mut shard = core.shard.borrow_mut();
-    if (0..COOL_STEPS).any(|_| shard.cool()) {
-        core.sealing.end_round();
+/// Looks for what has been left alone, round after round over all documents, some at a time. `flush` ends a burst.
+pub async fn keep_cool(core: &Core, flush: impl Fn(&Core)) {
+    loop {
+        Timer::new(COOL_PAUSE).await;
+        let mut is_over = false;
+        while !is_over {
+            Timer::new(COOL_STEP_PAUSE).await;
+            is_over = core.shard.borrow_mut().cool();
+            flush(core);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::core::turns::{self, Turn};
 use crate::limits::{ACCEPT_PAUSE, TURN};
 use crate::serve::flush::flush;
 use crate::serve::pages::Door;
-use crate::serve::{clock, storage, subscriptions};
+use crate::serve::{clock, sealing, storage, subscriptions};
 use crate::server::dispatch::carry_out_messages;
 use crate::server::listener::Listener;
 use crate::server::watch::watch;
@@ -32,6 +32,8 @@ pub async fn run(core: Rc<Core>, listeners: Vec<(Listener, Door)>) {
     glommio::spawn_local(async move { clock::pace(&pacing).await }).detach();
     let timing = core.clone();
     glommio::spawn_local(async move { subscriptions::keep_time(&timing, flush).await }).detach();
+    let cooling = core.clone();
+    glommio::spawn_local(async move { sealing::keep_cool(&cooling, flush).await }).detach();
     carry_out_messages(&core, Core::is_stopping).await;
     glommio::spawn_local(end(core.clone(), accepting)).detach();
     carry_out_messages(&core, Core::is_finished).await;
