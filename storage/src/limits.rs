@@ -22,7 +22,7 @@ pub const WAL_BYTES_KEPT: u32 = 64 << 20;
 
 /// Memory for the pages of one file, in KiB: the upper levels of the tree and the pages of a batch. Those of a larger
 /// batch go to the write-ahead log before its commit, so this is the most that a transaction holds.
-pub const CACHE_KIB: u32 = 64 << 10;
+pub const CACHE_KIB: u32 = 16 << 10;
 
 /// Time to wait for other programs that hold the file locked, such as `sqlite3`.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,8 +84,8 @@ impl Default for Sizes {
 /// records are written anew more often; with a larger one, chunks stay small longer.
 pub const JOIN_RATIO: i64 = 4;
 
-/// Free pages that a clean stop gives back to the file system: as many as the log had, and some that deletions have left.
-pub const PAGES_GIVEN_BACK: u32 = 16 << 10;
+/// Free pages that a clean stop gives back to the file system: more than the log had, and some that deletions have left.
+pub const PAGES_GIVEN_BACK: u32 = 64 << 10;
 
 /// Damaged parts of a file that an error names.
 pub const DAMAGE_TOLD: usize = 3;

@@ -1,6 +1,6 @@
 //! The files themselves: who may read them, how large they get, and in which mode they are.
 
-use crate::support::{Running, TempDir, filled, load, records};
+use crate::support::{Running, TempDir, filled, load, records, rows};
 use fluxion_engine::{Batch, Change};
 use rusqlite::Connection;
 use std::os::unix::fs::PermissionsExt;
@@ -57,4 +57,20 @@ fn a_repaired_file_gets_its_log_back() {
     let mode: String =
         Connection::open(&path).unwrap().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
+}
+
+/// What the log has taken meanwhile is given back: a file at rest is hardly larger than its chunks.
+#[test]
+fn a_clean_stop_leaves_no_free_pages() {
+    let directory = TempDir::new();
+    let running = Running::start(&directory.0, 1);
+    for part in 0..10 {
+        running.writers[0].store(records("c", part * 5000..(part + 1) * 5000));
+    }
+    running.end();
+    let free: Vec<(i64,)> = rows(&directory.0, 1, "PRAGMA freelist_count");
+    assert_eq!(free, [(0,)]);
+    let chunks: Vec<(i64,)> = rows(&directory.0, 1, "SELECT sum(length(bytes)) FROM chunks");
+    let size = std::fs::metadata(directory.file("shard-000.db")).unwrap().len() as i64;
+    assert!(size < chunks[0].0 * 3 / 2 + 20 * 4096, "{size} bytes with {chunks:?} of chunks");
 }
