@@ -77,6 +77,10 @@ pub struct Options {
           value_parser = sync_parser())]
     sync: SyncMode,
 
+    /// Go on with what is good of damaged files: the rest is told in the log, and kept in `shard-NNN.damaged`
+    #[arg(long, env = "FLUXIONDB_SALVAGE", value_parser = BoolishValueParser::new())]
+    salvage: bool,
+
     /// CPUs for the threads that seal and store data, a list such as `0-3,8` [default: wherever the system puts them]
     #[arg(long, env = "FLUXIONDB_STORAGE_CPUS", value_name = "LIST", value_parser = parse_cpus)]
     storage_cpus: Option<CpuList>,
@@ -207,6 +211,8 @@ pub struct DataSettings {
     pub flush_interval: Duration,
     /// When a write is acknowledged.
     pub sync: SyncMode,
+    /// Whether to leave out what is damaged.
+    pub salvage: bool,
     /// CPUs for the writers; empty for any.
     pub writer_cpus: Vec<usize>,
     /// Changes that may wait, over all shards.
@@ -277,6 +283,9 @@ impl Options {
         if self.data.is_none() && self.sync == SyncMode::Always {
             return Err("--sync always stores every write, so it needs a directory: --data DIR".into());
         }
+        if self.data.is_none() && self.salvage {
+            return Err("--salvage is about the files of a directory: --data DIR".into());
+        }
         if self.pin == Some(true) && self.no_pin {
             return Err(
                 "--pin and --no-pin are both given (an environment variable counts too); give one of them"
@@ -288,6 +297,7 @@ impl Options {
             directory,
             flush_interval: self.flush_interval,
             sync: self.sync,
+            salvage: self.salvage,
             writer_cpus: storage_cpus.clone(),
             dirty_bytes_max: self.max_dirty_bytes,
         });

@@ -23,6 +23,7 @@ pub fn open(data: &DataSettings, shard_count: usize) -> Result<OpenStore, Error>
         shard_count,
         sync: data.sync,
         cpus: data.writer_cpus.clone(),
+        salvage: data.salvage,
         sizes: Sizes::default(),
     })?;
     let api_keys = store.api_keys()?.into_iter().map(restore_key).collect::<Result<_, _>>()?;

@@ -47,6 +47,7 @@ fn open(directory: &Path, shard_count: usize) -> Store {
         directory: directory.into(),
         shard_count,
         sync: SyncMode::Interval,
+        salvage: false,
         cpus: Vec::new(),
         sizes: Sizes::default(),
     };

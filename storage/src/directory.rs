@@ -1,7 +1,7 @@
 //! The data directory: made private, and locked against a second server.
 
 use crate::error::Error;
-use crate::file::{FILE_MODE, file_index};
+use crate::file::{FILE_MODE, file_index, files_of};
 use crate::limits::SHARDS_MAX;
 use crate::mark;
 use rustix::fs::{FlockOperation, flock};
@@ -28,11 +28,28 @@ pub(crate) fn lock(directory: &Path) -> Result<DirectoryLock, Error> {
     })?;
     let path = directory.join(LOCK_NAME);
     let file = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path).map_err(wrong)?;
+    hold(file, directory)
+}
+
+fn hold(file: File, directory: &Path) -> Result<DirectoryLock, Error> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(DirectoryLock { _file: file }),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse(directory.to_owned())),
-        Err(error) => Err(wrong(error.into())),
+        Err(error) => Err(Error::Directory(directory.to_owned(), error.into())),
     }
+}
+
+/// Keeps servers out of a directory that is only read; it must be there. Where nothing can be written, there is no server to
+/// keep out, and no lock unless a server has left its file.
+pub(crate) fn lock_to_read(directory: &Path) -> Result<Option<DirectoryLock>, Error> {
+    let wrong = |error| Error::Directory(directory.to_owned(), error);
+    if !std::fs::metadata(directory).map_err(wrong)?.is_dir() {
+        return Err(wrong(ErrorKind::NotADirectory.into()));
+    }
+    let path = directory.join(LOCK_NAME);
+    let opened = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(&path);
+    let Ok(file) = opened.or_else(|_| File::open(&path)) else { return Ok(None) };
+    hold(file, directory).map(Some)
 }
 
 /// The shards that have a file, ascending.
@@ -73,23 +90,21 @@ pub(crate) fn check_modes(database: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A file of SQLite's and those that it keeps beside it.
-fn files_of(database: &Path) -> impl Iterator<Item = PathBuf> {
-    ["", "-wal", "-shm"].into_iter().map(|suffix| {
-        let mut name = database.as_os_str().to_owned();
-        name.push(suffix);
-        name.into()
-    })
-}
-
 /// Removes a shard's files.
 pub(crate) fn remove_database(path: &Path) -> Result<(), Error> {
     // The mark first: without its file it would say that this is missing.
-    for path in [mark::path_beside(path)].into_iter().chain(files_of(path)) {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::File(path, error)),
-            _ => {}
-        }
+    remove_if_there(mark::path_beside(path))?;
+    remove_files(path)
+}
+
+/// Removes a file of SQLite's and those that it keeps beside it.
+pub(crate) fn remove_files(database: &Path) -> Result<(), Error> {
+    files_of(database).into_iter().try_for_each(remove_if_there)
+}
+
+fn remove_if_there(path: PathBuf) -> Result<(), Error> {
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::File(path, error)),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -50,6 +50,21 @@ impl Error {
         move |error| Error::Database(path.to_owned(), error)
     }
 
+    /// The file that it is about, if it is about one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Error::Directory(path, _)
+            | Error::InUse(path)
+            | Error::File(path, _)
+            | Error::Database(path, _)
+            | Error::Damaged(path, _)
+            | Error::Unusable(path, _)
+            | Error::NotStored { path, .. }
+            | Error::Gone { path, .. } => Some(path),
+            Error::Thread(_) | Error::Several(_) => None,
+        }
+    }
+
     /// What is wrong, without the file.
     pub(crate) fn reason(&self) -> String {
         match self {
@@ -72,19 +87,14 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Error::File(path, why) => write!(f, "{}: {why}", path.display()),
-            Error::Database(path, why) if is_damage(why) => write!(
-                f,
-                "{} is damaged ({why}); it was left as it is. Put back a backup of the whole directory, or move the file \
-                 away and try to repair it with `sqlite3 FILE .recover`",
-                path.display()
-            ),
+            Error::Database(path, why) if is_damage(why) => {
+                write!(f, "{} is damaged ({why}); it was left as it is. {}", path.display(), remedy(path))
+            }
             Error::Database(path, why) => write!(f, "{}: {}", path.display(), describe(why)),
             Error::Unusable(path, why) => write!(f, "{}: {why}", path.display()),
-            Error::Damaged(path, what) => write!(
-                f,
-                "{} is damaged ({what}); it was left as it is. Put back a backup of the whole directory",
-                path.display()
-            ),
+            Error::Damaged(path, what) => {
+                write!(f, "{} is damaged ({what}); it was left as it is. {}", path.display(), remedy(path))
+            }
             Error::Thread(why) => write!(f, "a writer's thread: {why}"),
             Error::Several(errors) => {
                 let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
@@ -112,6 +122,17 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What to do about a damaged file.
+fn remedy(path: &Path) -> &'static str {
+    match path.extension() == Some("db".as_ref()) && path.file_stem() != Some("fluxion".as_ref()) {
+        true => {
+            "Put back a backup of the whole directory, or start with --salvage, to go on with what is good of it; \
+             `fluxiondb check` lists what is not"
+        }
+        false => "Put back a backup, or move the file away and try to repair it with `sqlite3 FILE .recover`",
+    }
+}
 
 fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as E;

@@ -6,7 +6,9 @@ use crate::presence::Presence;
 use crate::state::{LogStart, State};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -74,18 +76,30 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
     sync().map_err(|error| Error::File(directory.to_owned(), error))
 }
 
+impl AsRef<ShardFile> for ShardFile {
+    fn as_ref(&self) -> &ShardFile {
+        self
+    }
+}
+
 impl ShardFile {
     /// Makes the file of a shard, or finishes an empty one that an interrupted start has left.
     pub(crate) fn create(directory: &Path, index: usize, store: Option<&str>) -> Result<ShardFile, Error> {
-        let path = directory.join(file_name(index));
+        let file = ShardFile::create_at(&directory.join(file_name(index)), index, store)?;
+        sync_directory(directory)?;
+        Ok(file)
+    }
+
+    /// Makes a file of that content in any place.
+    pub(crate) fn create_at(path: &Path, index: usize, store: Option<&str>) -> Result<ShardFile, Error> {
         // SQLite gives its own files beside this one the same mode.
         OpenOptions::new()
             .create(true)
             .append(true)
             .mode(FILE_MODE)
-            .open(&path)
-            .map_err(|error| Error::File(path.clone(), error))?;
-        let mut file = ShardFile::connect(&path)?;
+            .open(path)
+            .map_err(|error| Error::File(path.to_owned(), error))?;
+        let mut file = ShardFile::connect(path)?;
         file.run_ref(|connection| connection.execute_batch(PAGES))?;
         file.use_log()?;
         file.run(|connection| {
@@ -101,14 +115,37 @@ impl ShardFile {
             State { sums: Default::default(), log }.write(&transaction)?;
             transaction.commit()
         })?;
-        sync_directory(directory)?;
         Ok(file)
     }
 
     /// Opens the file of a shard. Returns none if its making was interrupted.
     pub(crate) fn open(directory: &Path, index: usize) -> Result<Option<ShardFile>, Error> {
+        ShardFile::connect(&directory.join(file_name(index)))?.recognised(index)
+    }
+
+    /// Opens the file of a shard of a stopped server, to read it only.
+    pub(crate) fn open_stopped(directory: &Path, index: usize) -> Result<Option<ShardFile>, Error> {
         let path = directory.join(file_name(index));
-        let file = ShardFile::connect(&path)?;
+        let [_, log, _] = files_of(&path);
+        // Without a log nothing need be there or be made beside it.
+        let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        let read = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let (opened, flags) = match has_log {
+            true => (path.clone(), read),
+            false => (immutable_uri(&path), read | OpenFlags::SQLITE_OPEN_URI),
+        };
+        let beneath_log = user_version_beneath_log(&path);
+        let file = ShardFile::connect_with(&opened, &path, flags, beneath_log)?;
+        file.run_ref(|connection| {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))
+        })?;
+        file.recognised(index)
+    }
+
+    /// Looks whether it is a file of this shard. None if its making was interrupted.
+    fn recognised(self, index: usize) -> Result<Option<ShardFile>, Error> {
+        let file = self;
         let tables: i64 = file.query("SELECT count(*) FROM sqlite_master")?;
         if tables == 0 {
             return Ok(None);
@@ -139,14 +176,14 @@ impl ShardFile {
 
     /// Opens a file for reading only, beside its writer.
     pub(crate) fn open_to_read(path: &Path) -> Result<ShardFile, Error> {
-        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY, 0)?;
+        let file = ShardFile::connect_with(path, path, OpenFlags::SQLITE_OPEN_READ_ONLY, 0)?;
         file.run_ref(|connection| connection.busy_timeout(BUSY_TIMEOUT))?;
         Ok(file)
     }
 
     fn connect(path: &Path) -> Result<ShardFile, Error> {
         let beneath_log = user_version_beneath_log(path);
-        let file = ShardFile::connect_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE, beneath_log)?;
+        let file = ShardFile::connect_with(path, path, OpenFlags::SQLITE_OPEN_READ_WRITE, beneath_log)?;
         file.run_ref(|connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -161,9 +198,14 @@ impl ShardFile {
         Ok(file)
     }
 
-    fn connect_with(path: &Path, flags: OpenFlags, life_beneath_log: u32) -> Result<ShardFile, Error> {
+    fn connect_with(
+        opened: &Path,
+        path: &Path,
+        flags: OpenFlags,
+        life_beneath_log: u32,
+    ) -> Result<ShardFile, Error> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(Error::in_file(path))?;
+        let connection = Connection::open_with_flags(opened, flags).map_err(Error::in_file(path))?;
         let presence = Presence::note(path)?;
         let sizes = Sizes::default();
         Ok(ShardFile { path: path.to_owned(), connection, sizes, life_beneath_log, presence })
@@ -207,10 +249,7 @@ impl ShardFile {
         if result == "ok" {
             return Ok(());
         }
-        Err(self.unusable(&format!(
-            "it is damaged ({result}); it was left as it is. Put back a backup of the whole directory, or move the file \
-             away and try to repair it with `sqlite3 FILE .recover`"
-        )))
+        Err(self.damaged(&result))
     }
 
     pub(crate) fn meta<T: rusqlite::types::FromSql>(&self, key: &str) -> Result<Option<T>, Error> {
@@ -266,6 +305,28 @@ impl ShardFile {
             Ok(())
         })
     }
+}
+
+/// A path as SQLite takes it with the word that nobody writes to the file.
+fn immutable_uri(path: &Path) -> PathBuf {
+    let mut uri = b"file:".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' | b'?' | b'#' => uri.extend(format!("%{byte:02x}").bytes()),
+            _ => uri.push(*byte),
+        }
+    }
+    uri.extend(b"?immutable=1");
+    PathBuf::from(OsString::from_vec(uri))
+}
+
+/// A file of SQLite's and those that it keeps beside it: its write-ahead log, and what its users share.
+pub(crate) fn files_of(database: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        name.into()
+    })
 }
 
 /// Reads the number that SQLite keeps for others in the file's first page; 0 if there is none yet. SQLite must not have the

@@ -35,7 +35,7 @@ pub(crate) fn run(
     lives: &mut Lives,
 ) -> Result<(), Error> {
     let (path, imported) = (directory.join(NAME), directory.join(NAME_IMPORTED));
-    let under_way = files[0].meta::<String>(META_STATE)?.as_deref() == Some(IMPORTING);
+    let under_way = is_under_way(&files[0])?;
     match (path.exists(), under_way) {
         (false, false) => return Ok(()),
         (false, true) if imported.exists() => return files[0].set_meta(META_STATE, READY),
@@ -67,6 +67,11 @@ pub(crate) fn run(
     std::fs::rename(&path, &imported).map_err(|error| Error::File(path, error))?;
     sync_directory(directory)?;
     files[0].set_meta(META_STATE, READY)
+}
+
+/// Whether an import has begun and is not over.
+pub(crate) fn is_under_way(first: &ShardFile) -> Result<bool, Error> {
+    Ok(first.meta::<String>(META_STATE)?.as_deref() == Some(IMPORTING))
 }
 
 fn is_empty(files: &[ShardFile]) -> Result<bool, Error> {

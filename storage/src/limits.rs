@@ -90,6 +90,12 @@ pub const PAGES_GIVEN_BACK: u32 = 64 << 10;
 /// Damaged parts of a file that an error names.
 pub const DAMAGE_TOLD: usize = 3;
 
+/// Damaged parts of a file that are listed; of further ones there is a count. A list of all could be as long as the file.
+pub const DAMAGE_KEPT: usize = 10_000;
+
+/// Damaged parts of a file that get a line in the server's log.
+pub const DAMAGE_LOGGED: usize = 1_000;
+
 /// Records of the log that are put into a shard in one go.
 pub const REPLAYED_RECORDS: usize = 256;
 

@@ -19,8 +19,7 @@ use crate::error::Error;
 use crate::file::{ShardFile, file_name, user_version_beneath_log};
 use crate::log::LogEnd;
 use crate::mark::{self, Mark, Reached};
-use std::path::Path;
-use tracing::warn;
+use std::path::{Path, PathBuf};
 
 const META_NUMBER: &str = "life_number";
 const META_IN_ALL: &str = "life_in_all_files";
@@ -33,32 +32,49 @@ pub(crate) struct Lives {
     /// That of the start under way.
     number: u32,
     begun: bool,
+    /// Files whose last changes are missing, though not synced ones; and how many.
+    missing: Vec<(PathBuf, u64)>,
 }
 
 impl Lives {
     /// Compares the files with each other and with what a killed server has left. The first `needed` of them make up the
     /// directory, others may be there. Changes nothing.
-    pub(crate) fn check(files: &[ShardFile], needed: usize) -> Result<Lives, Error> {
-        let in_all = number(&files[0], META_IN_ALL)?;
-        let newest = number(&files[0], META_NUMBER)?;
+    pub(crate) fn check(files: &[impl AsRef<ShardFile>], needed: usize) -> Result<Lives, Error> {
+        let first = files[0].as_ref();
+        let mut missing = Vec::new();
+        let in_all = number(first, META_IN_ALL)?;
+        let newest = number(first, META_NUMBER)?;
         if newest != in_all && newest != in_all + 1 {
-            return Err(files[0].unusable(&format!(
+            return Err(first.unusable(&format!(
                 "it is damaged: of the lives of this directory it says {newest} and {in_all}. {RESTORE}"
             )));
         }
         for (index, file) in files.iter().enumerate() {
+            let file = file.as_ref();
             let own = number(file, META_NUMBER)?;
             let is_new = own == 0 && index >= needed;
             if own > newest {
-                return Err(older(&files[0], newest, own, &file_name(index)));
+                return Err(older(first, newest, own, &file_name(index)));
             }
             if own < in_all && !is_new {
                 return Err(older(file, own, in_all, &file_name(0)));
             }
             check_log(file, own, in_all)?;
-            check_mark(file, own, in_all)?;
+            let changes = check_mark(file, own, in_all)?;
+            missing.extend((changes > 0).then(|| (file.path.clone(), changes)));
         }
-        Ok(Lives { number: in_all + 1, begun: false })
+        Ok(Lives { number: in_all + 1, begun: false, missing })
+    }
+
+    /// What is missing, though the files can be used: by file, in words.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.missing.iter().map(|(path, changes)| {
+            let what = format!(
+                "the last {changes} changes are missing: they were stored, but not synced yet, when the server was killed; \
+                 the system has crashed then, or the write-ahead log has been cut, damaged or removed since"
+            );
+            (path.as_path(), what)
+        })
     }
 
     /// The number of this life.
@@ -126,8 +142,9 @@ fn check_log(file: &ShardFile, own: u32, in_all: u32) -> Result<(), Error> {
     )))
 }
 
-fn check_mark(file: &ShardFile, own: u32, in_all: u32) -> Result<(), Error> {
-    let Some(mark) = mark::read(&file.path)? else { return Ok(()) };
+/// Returns how many changes are missing of those that were not synced.
+fn check_mark(file: &ShardFile, own: u32, in_all: u32) -> Result<u64, Error> {
+    let Some(mark) = mark::read(&file.path)? else { return Ok(0) };
     if mark.file_id != file_id(file)? {
         let why = format!("the .mark file beside it belongs to the file of another directory. {RESTORE}");
         return Err(file.unusable(&why));
@@ -137,28 +154,19 @@ fn check_mark(file: &ShardFile, own: u32, in_all: u32) -> Result<(), Error> {
     }
     // Left by an earlier life than the last: that one has begun its own, so this was put there.
     if mark.life < in_all {
-        return Ok(());
+        return Ok(0);
     }
     let end = LogEnd::find(file)?.next_number;
     if end < mark.synced {
         return Err(file.unusable(&format!(
             "the last {} changes are missing, {} of which were on disk for sure when the server was killed: the \
              write-ahead log beside it (-wal) has been cut, damaged, removed or replaced since. Put it back, or a backup \
-             of the whole directory; or remove {}, to go on with what is there",
+             of the whole directory; or start with --salvage, to go on with what is there",
             mark.next - end,
             mark.synced - end,
-            mark::path_beside(&file.path).display()
         )));
     }
-    if end < mark.next {
-        warn!(
-            file = %file.path.display(),
-            changes = mark.next - end,
-            "the last changes are missing: they were stored, but not synced yet, when the server was killed; the system \
-             has crashed then, or the write-ahead log has been cut, damaged or removed since"
-        );
-    }
-    Ok(())
+    Ok(mark.next.saturating_sub(end))
 }
 
 fn older(file: &ShardFile, own: u32, newer: u32, other: &str) -> Error {

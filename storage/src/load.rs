@@ -37,14 +37,7 @@ impl Loader {
     /// Fills the shard. On an error it may be filled in part.
     pub fn load(self, shard: &mut Shard) -> Result<Loaded, Error> {
         let file = ShardFile::open_to_read(&self.path)?;
-        let mut filling =
-            Filling { shard, chunks: Vec::new(), names: Default::default(), damage: Vec::new() };
-        read(&file, &mut filling)?;
-        filling.end_document();
-        let damage = filling.damage;
-        if !damage.is_empty() {
-            return Err(file.damaged(&tell(&damage)));
-        }
+        fill(&file, shard)?;
         let Life { epoch, before, first_number, .. } = self.life;
         shard.feed_mut().start(first_number);
         shard.set_epoch(epoch, before);
@@ -59,6 +52,15 @@ impl Loader {
             entries: shard.entry_count(),
         })
     }
+}
+
+/// Puts all of a file into a shard. On an error it may be filled in part.
+pub(crate) fn fill(file: &ShardFile, shard: &mut Shard) -> Result<(), Error> {
+    let mut filling = Filling { shard, chunks: Vec::new(), names: Default::default(), damage: Vec::new() };
+    read(file, &mut filling)?;
+    filling.end_document();
+    let damage = filling.damage;
+    if damage.is_empty() { Ok(()) } else { Err(file.damaged(&tell(&damage))) }
 }
 
 /// The first parts that are damaged, and how many others there are.

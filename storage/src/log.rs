@@ -40,7 +40,8 @@ impl LogRow {
     }
 }
 
-fn chain(before: i64, first: u64, changes: u64, bytes: &[u8]) -> i64 {
+/// What a row's chain comes to.
+pub(crate) fn chain(before: i64, first: u64, changes: u64, bytes: &[u8]) -> i64 {
     let numbers = Checksum::new().number(before).number(first as i64).number(changes as i64);
     numbers.bytes(bytes).get()
 }
@@ -123,14 +124,18 @@ impl LogEnd {
     }
 
     fn put(&mut self, rows: &Rows<'_>, packer: &Packer<'_>) -> Result<(), Error> {
-        let changes = packer.changes as u64;
-        let chain = chain(self.chain, self.next_number, changes, &packer.bytes);
+        self.add(rows, packer.changes as u64, &packer.bytes)
+    }
+
+    /// Adds a row of packed changes.
+    pub(crate) fn add(&mut self, rows: &Rows<'_>, changes: u64, bytes: &[u8]) -> Result<(), Error> {
+        let chain = chain(self.chain, self.next_number, changes, bytes);
         let insert = "INSERT INTO log (first, changes, chain, bytes) VALUES (?1, ?2, ?3, ?4)";
         let (first, count) = (self.next_number as i64, changes as i64);
-        rows.execute(insert, params![first, count, chain, packer.bytes])?;
+        rows.execute(insert, params![first, count, chain, bytes])?;
         self.next_number += changes;
         self.chain = chain;
-        self.bytes += packer.bytes.len();
+        self.bytes += bytes.len();
         Ok(())
     }
 

@@ -48,7 +48,8 @@ pub(crate) fn relocate(files: &mut [ShardFile], shard_count: usize, lives: &mut 
     files.iter().try_for_each(ShardFile::checkpoint)
 }
 
-fn collections(file: &ShardFile) -> Result<Vec<String>, Error> {
+/// The collections that the tables of a file know of.
+pub(crate) fn collections(file: &ShardFile) -> Result<Vec<String>, Error> {
     file.run_ref(|connection| {
         let all = "SELECT collection FROM documents UNION SELECT collection FROM entries";
         connection.prepare(all)?.query_map([], |row| row.get(0))?.collect()
@@ -142,6 +143,7 @@ pub(crate) mod tests {
             directory: directory.into(),
             shard_count,
             sync: SyncMode::Interval,
+            salvage: false,
             cpus: Vec::new(),
             sizes: Sizes { chunk_records: 7, step_bytes: 500, ..Sizes::default() },
         };

@@ -9,16 +9,18 @@ use crate::error::Error;
 use crate::file::{ShardFile, file_name, sync_directory};
 use crate::import;
 use crate::life::Life;
-use crate::limits::{BATCHES_SENT_MAX, Sizes};
+use crate::limits::{BATCHES_SENT_MAX, SHARDS_MAX, Sizes};
 use crate::lives::{self, Lives};
 use crate::load::Loader;
 use crate::mark::{self, Mark};
 use crate::merge::merge_all;
 use crate::relocate;
+use crate::salvage;
 use crate::writer::{Report, Work, Writer, Writers};
 use crossbeam_channel::{Sender, bounded};
 use fluxion_engine::{Batch, SyncMode};
 use std::path::{Path, PathBuf};
+use tracing::warn;
 
 const META_SHARD_COUNT: &str = "shard_count";
 const META_STORE: &str = "store";
@@ -33,6 +35,8 @@ pub struct StoreOptions {
     pub sync: SyncMode,
     /// CPUs for the writers; empty for any.
     pub cpus: Vec<usize>,
+    /// Leave out what is damaged, and go on without it.
+    pub salvage: bool,
     /// The sizes of what the files hold.
     pub sizes: Sizes,
 }
@@ -61,6 +65,10 @@ impl Store {
         assert!(options.shard_count > 0, "a server has at least one shard");
         let directory = options.directory.clone();
         let lock = directory::lock(&directory)?;
+        match options.salvage {
+            true => salvage::run(&directory)?,
+            false => salvage::refuse_unfinished(&directory)?,
+        }
         let (mut files, mut directory_lives) = open_files(&directory, options.shard_count)?;
         files.iter_mut().for_each(|file| file.sizes = options.sizes);
         put_in_order(&directory, &mut files, options.shard_count, &mut directory_lives)?;
@@ -71,11 +79,7 @@ impl Store {
 
     /// Reads the API keys, which don't include the master key.
     pub fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
-        self.files[0].run_ref(|connection| {
-            let mut keys = connection.prepare("SELECT api_key, scope FROM api_keys")?;
-            let keys = keys.query_map([], |row| Ok(ApiKey { key: row.get(0)?, scope: row.get(1)? }))?;
-            keys.collect()
-        })
+        api_keys(&self.files[0])
     }
 
     /// Gives a loader for each shard, in order.
@@ -117,6 +121,22 @@ impl Store {
     }
 }
 
+/// Reads the API keys, which are in the first file.
+pub(crate) fn api_keys(first: &ShardFile) -> Result<Vec<ApiKey>, Error> {
+    first.run_ref(|connection| {
+        let mut keys = connection.prepare("SELECT api_key, scope FROM api_keys")?;
+        let keys = keys.query_map([], |row| Ok(ApiKey { key: row.get(0)?, scope: row.get(1)? }))?;
+        keys.collect()
+    })
+}
+
+/// How many files the first one says there must be.
+pub(crate) fn needed_files(first: &ShardFile) -> Result<usize, Error> {
+    let needed = first.meta::<i64>(META_SHARD_COUNT)?.unwrap_or(1);
+    let valid = usize::try_from(needed).ok().filter(|needed| (1..=SHARDS_MAX).contains(needed));
+    valid.ok_or_else(|| first.unusable(&format!("it is damaged: it says that there are {needed} shards")))
+}
+
 /// Imports and moves what has to be, and leaves exactly the files of this many shards. The files have been checked.
 fn put_in_order(
     directory: &Path,
@@ -151,8 +171,8 @@ fn open_files(directory: &Path, shard_count: usize) -> Result<(Vec<ShardFile>, L
     let first = open_first(directory, &present)?;
     let store: String =
         first.meta(META_STORE)?.ok_or_else(|| first.unusable("it does not say whose it is"))?;
-    let needed: i64 = first.meta(META_SHARD_COUNT)?.unwrap_or(1);
-    let count = shard_count.max(present.last().map_or(0, |last| last + 1)).max(needed as usize);
+    let needed = needed_files(&first)?;
+    let count = shard_count.max(present.last().map_or(0, |last| last + 1)).max(needed);
     let mut files = vec![first];
     for index in 1..count {
         let known = match present.binary_search(&index) {
@@ -161,7 +181,7 @@ fn open_files(directory: &Path, shard_count: usize) -> Result<(Vec<ShardFile>, L
         };
         let file = match known {
             Some(file) => file,
-            None if index < needed as usize => return Err(missing(directory, index, needed)),
+            None if index < needed => return Err(missing(directory, index, needed)),
             None => create_file(directory, index, Some(&store))?,
         };
         if file.meta::<String>(META_STORE)?.as_ref() != Some(&store) {
@@ -172,7 +192,10 @@ fn open_files(directory: &Path, shard_count: usize) -> Result<(Vec<ShardFile>, L
         }
         files.push(file);
     }
-    let lives = Lives::check(&files, needed as usize)?;
+    let lives = Lives::check(&files, needed)?;
+    for (file, what) in lives.missing() {
+        warn!(file = %file.display(), "{what}");
+    }
     Ok((files, lives))
 }
 
@@ -185,7 +208,7 @@ fn open_first(directory: &Path, present: &[usize]) -> Result<ShardFile, Error> {
         Some(file) => Ok(file),
         // Shard 0 is made first, so others without it have lost it.
         None if present.iter().any(|index| *index != 0) => {
-            Err(missing(directory, 0, present.last().map_or(1, |last| *last as i64 + 1)))
+            Err(missing(directory, 0, present.last().map_or(1, |last| last + 1)))
         }
         None => create_file(directory, 0, None),
     }
@@ -212,7 +235,7 @@ fn create_file(directory: &Path, index: usize, store: Option<&str>) -> Result<Sh
     ShardFile::create(directory, index, store)
 }
 
-fn missing(directory: &Path, index: usize, count: i64) -> Error {
+fn missing(directory: &Path, index: usize, count: usize) -> Error {
     let why = format!(
         "it is missing, though there are {count} shards; put it back from a backup. Without it, a part of the collections \
          would be lost"
@@ -237,7 +260,11 @@ pub(crate) mod tests {
         pub(crate) fn new() -> TempDir {
             static COUNT: AtomicUsize = AtomicUsize::new(0);
             let number = COUNT.fetch_add(1, Ordering::SeqCst);
-            let path = std::env::temp_dir().join(format!("fluxion-storage-{}-{number}", std::process::id()));
+            // In memory where that can be: nothing here depends on a disk, and syncs of one take most of the time.
+            let memory = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
+            let path = memory
+                .unwrap_or_else(std::env::temp_dir)
+                .join(format!("fluxion-storage-{}-{number}", std::process::id()));
             std::fs::create_dir(&path).unwrap();
             TempDir(path)
         }

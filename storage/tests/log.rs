@@ -17,6 +17,7 @@ fn the_write_ahead_log_stays_small() {
         directory: directory.path().into(),
         shard_count: 1,
         sync: SyncMode::Interval,
+        salvage: false,
         cpus: Vec::new(),
         sizes: Sizes::default(),
     };

@@ -52,6 +52,7 @@ fn open(directory: &Path, shard_count: usize, sizes: Sizes) -> (Vec<Running>, Wr
         directory: directory.into(),
         shard_count,
         sync: SyncMode::Interval,
+        salvage: false,
         cpus: Vec::new(),
         sizes,
     };

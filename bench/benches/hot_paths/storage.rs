@@ -49,6 +49,7 @@ fn write_batch(bencher: Bencher<'_, '_>, records: usize) {
         directory: directory.0.clone(),
         shard_count: 1,
         sync: SyncMode::Interval,
+        salvage: false,
         cpus: Vec::new(),
         sizes: Sizes::default(),
     };

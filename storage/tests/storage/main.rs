@@ -4,6 +4,7 @@
 
 mod files;
 mod import;
+mod salvage;
 mod support;
 mod unusable;
 mod writer;

@@ -27,6 +27,7 @@ pub fn options(directory: &Path, shard_count: usize) -> StoreOptions {
         directory: directory.into(),
         shard_count,
         sync: SyncMode::Interval,
+        salvage: false,
         cpus: Vec::new(),
         sizes: Sizes::default(),
     }
@@ -52,9 +53,14 @@ pub struct Running {
 
 impl Running {
     pub fn start(directory: &Path, shard_count: usize) -> Running {
+        Running::start_with(options(directory, shard_count))
+    }
+
+    pub fn start_with(options: StoreOptions) -> Running {
+        let shard_count = options.shard_count;
         let (reporters, reports): (Vec<_>, Vec<_>) = (0..shard_count).map(|_| unbounded()).unzip();
         let report = |reporter: Sender<Report>| move |report| drop(reporter.send(report));
-        let store = Store::open(options(directory, shard_count)).unwrap();
+        let store = Store::open(options).unwrap();
         let (senders, threads) = store.start_writers(reporters.into_iter().map(report).collect()).unwrap();
         let ends = senders.into_iter().zip(reports);
         Running {
