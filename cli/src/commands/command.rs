@@ -1,7 +1,7 @@
 //! All commands that are run on a connection, and which is which.
 
 use super::completion::Completion;
-use super::files::{backup, export, import};
+use super::files::{backup, check, dump, export, import};
 use super::records::{entries, fetch, tail, write};
 use super::server::{health, keys, ping, stats};
 use anyhow::{Result, bail};
@@ -60,6 +60,10 @@ pub enum Command {
     Backup(backup::Backup),
     /// Read a backup into an empty server, and check what it holds then
     Restore(backup::Restore),
+    /// Look for damage in the data directory of a stopped server
+    Check(check::Check),
+    /// Print what lies in the data directory of a stopped server, a line each
+    Dump(dump::Dump),
     /// Enter commands at a prompt
     #[command(after_help = "Examples:
   fluxiondb shell
@@ -104,6 +108,9 @@ impl Command {
             Command::Import(command) => command.run(client),
             Command::Backup(command) => command.run(client),
             Command::Restore(command) => command.run(client),
+            Command::Check(_) | Command::Dump(_) => {
+                bail!("this shell talks to a server; a directory is for one that is stopped")
+            }
             Command::Health(_) => {
                 bail!("`ping` asks the server that this shell talks to; health is asked from outside")
             }

@@ -42,12 +42,26 @@ pub fn run_if_named(arguments: &[OsString], whole: fn() -> clap::Command) -> Opt
 
 fn run(line: CommandLine, whole: fn() -> clap::Command) -> Result<()> {
     let CommandLine { connection, command } = line;
+    if let Some(run) = on_directory(&command) {
+        return run;
+    }
     match command {
         Command::Completion(command) => command.run(whole()),
         Command::Health(command) => command.run(&connection),
         Command::Shell => shell::run(&connection, &CommandLine::command()),
         command => command.run(&mut connection.open()?),
     }
+}
+
+/// Runs a command that is about the directory of a stopped server.
+fn on_directory(command: &Command) -> Option<Result<()>> {
+    Some(match command {
+        Command::Check(command) => command.run(),
+        Command::Dump(command) => command.run(),
+        Command::Export(command) => command.run_stopped(command.directory()?),
+        Command::Backup(command) => command.run_stopped(command.directory()?),
+        _ => return None,
+    })
 }
 
 fn exit_code(result: Result<()>) -> ExitCode {

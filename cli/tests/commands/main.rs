@@ -12,6 +12,7 @@ mod library;
 mod peers;
 mod records;
 mod shell;
+mod stopped;
 mod tail;
 mod tools;
 

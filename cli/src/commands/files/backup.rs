@@ -2,12 +2,14 @@
 //! server holds is compared with the manifest without being written anywhere.
 
 use super::archive::API_KEYS_FILE;
+use super::contents::Contents;
 use super::export::Exporter;
 use super::import::{CheckedKeys, import_collections};
 use super::interrupt::{Interrupts, Unfinished};
 use super::lines::Written;
 use super::manifest::{self, Expected, ManifestWriter};
 use super::sources::find_collections;
+use super::stopped::Directory;
 use crate::commands::output::print_json;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -15,7 +17,7 @@ use fluxion_client::Client;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `backup`
 #[derive(Args, Clone)]
@@ -28,11 +30,30 @@ pub struct Backup {
     /// Directory to write to; it must be empty or not there
     #[arg(value_name = "DIR")]
     dir: PathBuf,
+    /// Read from this data directory of a stopped server, instead of from a server
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 impl Backup {
-    /// Writes a backup, and checks it.
+    /// The directory of a stopped server, if it is one that is backed up.
+    pub fn directory(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// Backs up what a server holds.
     pub fn run(&self, client: &mut Client) -> Result<()> {
+        ensure!(self.data.is_none(), "--data reads from a directory, and this is a connection to a server");
+        self.back_up(Contents::Server(client))
+    }
+
+    /// Backs up what the directory of a stopped server holds.
+    pub fn run_stopped(&self, data: &Path) -> Result<()> {
+        self.back_up(Contents::Directory(&mut Directory::open(data)?))
+    }
+
+    /// Writes a backup, and checks it.
+    fn back_up(&self, contents: Contents<'_>) -> Result<()> {
         let shown = self.dir.display();
         if let Ok(mut entries) = fs::read_dir(&self.dir) {
             ensure!(entries.next().is_none(), "{shown} is not empty: take a new directory for each backup");
@@ -41,7 +62,7 @@ impl Backup {
         let unfinished = Unfinished::default();
         let interrupts = Interrupts::watch(unfinished.clone(), format!("the backup in {shown}"))?;
         let mut manifest = ManifestWriter::create(&self.dir, &unfinished)?;
-        let mut exporter = Exporter::new(client, Some((&self.dir, &unfinished)));
+        let mut exporter = Exporter::new(contents, Some((&self.dir, &unfinished)));
         let keys = exporter.list_api_keys()?;
         let mut on_written = |written: Written| manifest.push(written);
         let collections = exporter.collections(None, &mut on_written)?;
@@ -117,7 +138,7 @@ fn check_server(client: &mut Client, mut expected: BTreeMap<String, Expected>) -
             None => bail!("restored, but the server holds {file} too, which is not in the backup"),
         }
     };
-    let mut exporter = Exporter::new(client, None);
+    let mut exporter = Exporter::new(Contents::Server(client), None);
     exporter.collections(None, &mut compare)?;
     drop(exporter);
     expected.remove(API_KEYS_FILE);

@@ -4,16 +4,17 @@ use super::archive::{
     API_KEYS_FILE, ExportSummary, ExportedCollection, ExportedKeys, KEY_VALUE_FILE, NAME_FILE,
 };
 use super::checksum::{Checksum, Sum};
+use super::contents::Contents;
 use super::interrupt::{Interrupts, Unfinished};
 use super::lines::{DocumentLines, NewFile, Written};
-use super::pages::Pages;
 use super::paths::{CollectionDir, document_file};
 use super::previous::Previous;
 use super::progress::Progress;
+use super::stopped::Directory;
 use crate::commands::output::print_json;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use fluxion_client::{ApiKey, Client, LatestQuery};
+use fluxion_client::{ApiKey, Client};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Examples:
   fluxiondb export --out-dir dump --all
   fluxiondb export --out-dir dump --col sensors
+  fluxiondb export --out-dir dump --all --data /var/lib/fluxiondb
 
 Writes DIR/COLLECTION/DOCUMENT.jsonl, a record a line, DIR/COLLECTION/key_value.json and
 DIR/apikeys.json. The master key is not written. A collection a/b lies in DIR/a/b; one whose
@@ -41,14 +43,33 @@ pub struct Export {
     /// Export the API keys; takes the master key
     #[arg(long)]
     api_keys: bool,
+    /// Read from this data directory of a stopped server, instead of from a server
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Replace the older export in the directory: what it alone holds is removed when the new one is complete
     #[arg(long)]
     replace: bool,
 }
 
 impl Export {
-    /// Exports, and prints a summary.
+    /// The directory of a stopped server, if it is one that is exported.
+    pub fn directory(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// Exports what a server holds.
     pub fn run(&self, client: &mut Client) -> Result<()> {
+        ensure!(self.data.is_none(), "--data reads from a directory, and this is a connection to a server");
+        self.export(Contents::Server(client))
+    }
+
+    /// Exports what the directory of a stopped server holds.
+    pub fn run_stopped(&self, data: &Path) -> Result<()> {
+        self.export(Contents::Directory(&mut Directory::open(data)?))
+    }
+
+    /// Exports, and prints a summary.
+    fn export(&self, mut contents: Contents<'_>) -> Result<()> {
         let collection = self.col.as_ref().filter(|name| !name.is_empty());
         if collection.is_none() && !self.all && !self.api_keys {
             bail!("specify at least one of --col, --api-keys, or --all");
@@ -57,14 +78,14 @@ impl Export {
             bail!("--out-dir is empty: name a directory");
         }
         if let (Some(name), false) = (collection, self.all) {
-            let held = client.collections().context("can't list the collections")?;
+            let held = contents.collections()?;
             ensure!(held.contains(name), "there is no collection {name:?}: `fetch-collections` lists them");
         }
         let previous = self.previous(collection)?;
         let unfinished = Unfinished::default();
         let what = format!("the export in {}", self.out_dir.display());
         let interrupts = Interrupts::watch(unfinished.clone(), what)?;
-        let mut exporter = Exporter::new(client, Some((&self.out_dir, &unfinished)));
+        let mut exporter = Exporter::new(contents, Some((&self.out_dir, &unfinished)));
         // That they may not be read is told before anything is written.
         let keys = (self.all || self.api_keys).then(|| exporter.list_api_keys()).transpose()?;
         let names = if self.all { None } else { Some(collection.cloned().into_iter().collect()) };
@@ -98,15 +119,15 @@ pub type OnWritten<'w> = &'w mut dyn FnMut(Written) -> Result<()>;
 
 /// Writes collections below a directory, or, without one, only finds out what would be written.
 pub struct Exporter<'a> {
-    client: &'a mut Client,
+    contents: Contents<'a>,
     out: Option<(&'a Path, &'a Unfinished)>,
     progress: Progress,
 }
 
 impl<'a> Exporter<'a> {
     /// An export to a directory, or to nothing.
-    pub fn new(client: &'a mut Client, out: Option<(&'a Path, &'a Unfinished)>) -> Exporter<'a> {
-        Exporter { client, out, progress: Progress::new() }
+    pub fn new(contents: Contents<'a>, out: Option<(&'a Path, &'a Unfinished)>) -> Exporter<'a> {
+        Exporter { contents, out, progress: Progress::new() }
     }
 
     /// Exports the collections named, or all.
@@ -117,7 +138,7 @@ impl<'a> Exporter<'a> {
     ) -> Result<Vec<ExportedCollection>> {
         let mut names = match names {
             Some(names) => names,
-            None => self.client.collections().context("can't list the collections")?,
+            None => self.contents.collections()?,
         };
         names.sort_unstable();
         let mut exported = Vec::new();
@@ -132,7 +153,7 @@ impl<'a> Exporter<'a> {
 
     /// The API keys that can be removed: the master key is the server's own.
     pub fn list_api_keys(&mut self) -> Result<Vec<ApiKey>> {
-        let mut keys = self.client.api_keys().context("can't list the API keys")?;
+        let mut keys = self.contents.api_keys()?;
         keys.retain(|key| key.deletable);
         keys.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         Ok(keys)
@@ -160,7 +181,6 @@ impl<'a> Exporter<'a> {
             let sum = self.write_json(&file, name, false)?;
             on_written(Written { file, records: 0, sum })?;
         }
-        let documents = newest(self.client, name)?;
         let (mut document_count, mut record_count) = (0, 0);
         let mut finished = |lines: DocumentLines| {
             let (file, records) = (format!("{dir}/{}", document_file(lines.document())), lines.records());
@@ -173,9 +193,9 @@ impl<'a> Exporter<'a> {
             on_written(Written { file, records, sum: lines.finish()? })
         };
         let out = path.as_deref().zip(self.out.map(|(_, unfinished)| unfinished));
-        Pages::new(name, out, documents).read(self.client, &mut self.progress, &mut finished)?;
+        self.contents.read(name, out, &mut self.progress, &mut finished)?;
 
-        let values = self.client.values(name)?;
+        let values = self.contents.values(name)?;
         let file = format!("{dir}/{KEY_VALUE_FILE}");
         let sum = self.write_json(&file, &values, false)?;
         on_written(Written { file, records: values.len() as u64, sum })?;
@@ -206,15 +226,4 @@ impl<'a> Exporter<'a> {
 
 fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("can't make the directory {}", path.display()))
-}
-
-/// The documents of a collection with the time of their newest record, in order.
-fn newest(client: &mut Client, collection: &str) -> Result<Vec<(String, i64)>> {
-    let mut documents = Vec::new();
-    let mut latest = client.latest(LatestQuery::new(collection, i64::MAX))?;
-    while let Some((document, record)) = latest.read()? {
-        documents.push((document.into_owned(), record.ts));
-    }
-    documents.sort_unstable();
-    Ok(documents)
 }

@@ -17,7 +17,7 @@ const DOCUMENTS_MAX: usize = 32;
 const PAGE_RECORDS: u64 = 250_000;
 
 /// The directory that is written to, and the files that are not complete.
-type Out<'a> = Option<(&'a Path, &'a Unfinished)>;
+pub type Out<'a> = Option<(&'a Path, &'a Unfinished)>;
 
 /// The documents of one collection on their way to their files.
 pub struct Pages<'a> {

@@ -52,6 +52,14 @@ impl Progress {
         }
     }
 
+    /// Says how many records there have been, and how much of the part is done.
+    pub fn reach(&mut self, records: u64, done: f64) {
+        self.records = records;
+        if self.shown && self.drawn.elapsed() >= INTERVAL {
+            self.draw(done);
+        }
+    }
+
     fn draw(&mut self, done: f64) {
         self.drawn = Instant::now();
         let done = (self.part_start + self.part_size * done.clamp(0.0, 1.0)).clamp(0.0, 1.0);
