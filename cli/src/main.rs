@@ -104,6 +104,7 @@ fn server_options(settings: Settings, checked: Checked, certificates: Option<Cer
         spin: Duration::from_micros(spin_us),
         master_key: settings.secret_key,
         message_bytes_max: settings.max_message_bytes,
+        compression: settings.compression,
         connections_max: checked.connections_max,
         connections_per_key_max: settings.max_connections_per_key,
         connections_per_address_max: settings.max_connections_per_address,

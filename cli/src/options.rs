@@ -8,6 +8,7 @@ use crate::environment::without_empty_variables;
 use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use fluxion_engine::SyncMode;
+use fluxion_net::Compression;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -130,6 +131,11 @@ pub struct Options {
           value_parser = parse_message_bytes)]
     max_message_bytes: usize,
 
+    /// Whether messages of 1 KiB or more are compressed for clients that offer it (permessage-deflate)
+    #[arg(long, env = "FLUXIONDB_COMPRESSION", value_name = "HOW", default_value = "shared",
+          value_parser = compression_parser())]
+    compression: Compression,
+
     /// Most connections at a time; further ones are refused with status 503
     #[arg(long, env = "FLUXIONDB_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
@@ -243,6 +249,8 @@ pub struct Settings {
     pub spin_us: u64,
     /// Longest message.
     pub max_message_bytes: usize,
+    /// How messages are compressed.
+    pub compression: Compression,
     /// Most connections.
     pub max_connections: usize,
     /// Most connections with one key.
@@ -313,6 +321,7 @@ impl Options {
             pin: self.pin.unwrap_or(true) && !self.no_pin,
             spin_us: self.spin_us,
             max_message_bytes: self.max_message_bytes,
+            compression: self.compression,
             max_connections: self.max_connections as usize,
             max_connections_per_key: self.max_connections_per_key.map(|count| count as usize),
             max_connections_per_address: self.max_connections_per_address.map(|count| count as usize),
@@ -385,6 +394,18 @@ fn sync_parser() -> impl TypedValueParser<Value = SyncMode> {
         PossibleValue::new("always").help("After it has been stored, and would survive a power failure");
     PossibleValuesParser::new([interval, always])
         .map(|name| if name == "always" { SyncMode::Always } else { SyncMode::Interval })
+}
+
+fn compression_parser() -> impl TypedValueParser<Value = Compression> {
+    let off = PossibleValue::new("off").help("None is");
+    let shared = PossibleValue::new("shared").help("Each by itself, which takes no memory for a connection");
+    let dedicated = PossibleValue::new("dedicated")
+        .help("With what was sent before in mind: smaller, for a third of a MiB a connection and more work");
+    PossibleValuesParser::new([off, shared, dedicated]).map(|name| match name.as_str() {
+        "off" => Compression::Off,
+        "dedicated" => Compression::Dedicated,
+        _ => Compression::Shared,
+    })
 }
 
 fn parse_flush_interval(text: &str) -> Result<Duration, String> {

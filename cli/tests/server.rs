@@ -10,6 +10,8 @@ mod bounds;
 mod closing;
 #[path = "server/command_line.rs"]
 mod command_line;
+#[path = "server/compression.rs"]
+mod compression;
 #[path = "server/conformance.rs"]
 mod conformance;
 #[path = "server/connections.rs"]

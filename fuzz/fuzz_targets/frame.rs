@@ -1,5 +1,5 @@
 //! The frame codec: no input may make it panic, and how the bytes are cut must make no difference.
-//! The first byte of the input says in pieces of which size the rest arrives.
+//! The first byte of the input says in pieces of which size the rest arrives, and whether it may be compressed.
 #![no_main]
 
 use fluxion_net::inside::frame::{Event, FrameError, FrameLimits, FrameReader, Step};
@@ -7,8 +7,8 @@ use libfuzzer_sys::fuzz_target;
 
 const LIMITS: FrameLimits = FrameLimits { message_bytes_max: 1 << 16 };
 
-fn read(bytes: &[u8], piece_bytes: usize) -> (Vec<(Event, Vec<u8>)>, Option<FrameError>) {
-    let mut reader = FrameReader::default();
+fn read(bytes: &[u8], piece_bytes: usize, takes_deflated: bool) -> (Vec<(Event, Vec<u8>)>, Option<FrameError>) {
+    let mut reader = FrameReader::new(takes_deflated);
     let (mut events, mut buffer) = (Vec::new(), Vec::new());
     for piece in bytes.chunks(piece_bytes) {
         buffer.extend_from_slice(piece);
@@ -20,10 +20,10 @@ fn read(bytes: &[u8], piece_bytes: usize) -> (Vec<(Event, Vec<u8>)>, Option<Fram
                 }
                 Ok(Step::Frame { consumed, event }) => {
                     let payload = match &event {
-                        Event::Text(r) | Event::Binary(r) | Event::Ping(r) | Event::Pong(r) | Event::Close(_, r) => {
+                        Event::Text(r) | Event::Binary(r) | Event::Deflated(_, r) | Event::Ping(r) | Event::Pong(r) | Event::Close(_, r) => {
                             buffer[r.clone()].to_vec()
                         }
-                        Event::Assembled | Event::AssembledBinary => reader.take_message(),
+                        Event::Assembled | Event::AssembledBinary | Event::AssembledDeflated(_) => reader.take_message(),
                         Event::Continue => Vec::new(),
                     };
                     assert!(payload.len() <= LIMITS.message_bytes_max);
@@ -42,7 +42,8 @@ fn read(bytes: &[u8], piece_bytes: usize) -> (Vec<(Event, Vec<u8>)>, Option<Fram
 
 fuzz_target!(|input: &[u8]| {
     let [piece_bytes, bytes @ ..] = input else { return };
-    let whole = read(bytes, bytes.len().max(1));
-    let pieces = read(bytes, usize::from(*piece_bytes).max(1));
+    let takes_deflated = piece_bytes % 2 == 0;
+    let whole = read(bytes, bytes.len().max(1), takes_deflated);
+    let pieces = read(bytes, usize::from(*piece_bytes).max(1), takes_deflated);
     assert_eq!(whole, pieces);
 });

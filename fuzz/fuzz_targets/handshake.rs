@@ -1,6 +1,7 @@
 //! The handshake: no input may make it panic; a head that is complete stays so with bytes behind it.
 #![no_main]
 
+use fluxion_net::inside::extension::Compression;
 use fluxion_net::inside::http::read_head;
 use fluxion_net::inside::{HEAD_BYTES_MAX, NAME_BYTES_MAX, handshake};
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +11,7 @@ fuzz_target!(|input: &[u8]| {
         Ok(Some((used, head))) => {
             assert!(used <= input.len() && used <= HEAD_BYTES_MAX);
             assert!(matches!(read_head(&input[..used]), Ok(Some((same, _))) if same == used));
-            match handshake::read(&head) {
+            match handshake::read(&head, Compression::Dedicated) {
                 Ok(handshake) => {
                     assert!(handshake.api_key.is_none_or(|key| !key.is_empty()));
                     assert!(handshake.name.is_none_or(|name| name.len() <= NAME_BYTES_MAX));

@@ -5,4 +5,4 @@ pub use crate::limits::{HEAD_BYTES_MAX, NAME_BYTES_MAX};
 pub use crate::requests::decode::Decoder;
 pub use crate::requests::kind::{Kind, Target};
 pub use crate::requests::vectors::Vectors;
-pub use crate::wire::{frame, handshake, http};
+pub use crate::wire::{deflate, extension, frame, handshake, http};

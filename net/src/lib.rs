@@ -24,3 +24,4 @@ pub use requests::scope::Scope;
 pub use server::start::{
     LoadError, LoadedServer, Loader, Persistence, Renewer, Reporter, Server, ServerError, Stopper,
 };
+pub use wire::extension::Compression;

@@ -7,6 +7,28 @@ use std::time::Duration;
 /// enough to stay in the second-level cache. One such buffer is shared by all connections of a core.
 pub const READ_BYTES: usize = 128 * 1024;
 
+/// The shortest message that is compressed: below it nothing is gained that matters.
+pub const DEFLATE_BYTES_MIN: usize = 1024;
+
+/// The longest payload that is compressed in one go: some milliseconds of work. Of a longer reply that comes in one piece, the piece
+/// is sent as it is.
+pub const DEFLATE_BYTES_MAX: usize = 1 << 20;
+
+/// Memory of a compressor that a connection has for itself, with the largest window.
+pub const DEFLATER_BYTES: usize = 320 * 1024;
+
+/// The same of what takes messages apart.
+pub const INFLATER_BYTES: usize = 48 * 1024;
+
+/// Bytes of a compressed message that are inflated before others have their turn, if it is over: a fraction of a millisecond.
+pub const INFLATE_STEP_BYTES: usize = 256 * 1024;
+
+/// What a core keeps to inflate messages with: more are made for a moment where so many messages are taken apart at a time.
+pub const INFLATERS_KEPT: usize = 4;
+
+/// The longest stored block of the format.
+pub const STORED_BYTES_MAX: usize = 0xffff;
+
 /// Longest file with a certificate and those that vouch for it, or with a key: some thousand bytes are usual.
 pub const PEM_BYTES_MAX: u64 = 1 << 20;
 

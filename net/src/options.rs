@@ -1,6 +1,7 @@
 //! The options of a server.
 
 use crate::core::certificates::Certificates;
+use crate::wire::extension::Compression;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct ServerOptions {
     pub spin: Duration,
     /// The key that may do everything.
     pub master_key: String,
+    /// How messages are compressed for clients that offer it.
+    pub compression: Compression,
     /// Longest message taken from a client.
     pub message_bytes_max: usize,
     /// Most connections at a time, over all cores.

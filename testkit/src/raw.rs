@@ -142,6 +142,11 @@ impl RawSocket {
 
     /// Whether the next frame is the last of its message, its opcode, and its payload.
     fn read_any_frame(&mut self) -> Option<(bool, u8, Vec<u8>)> {
+        self.read_whole_frame().map(|(first, payload)| (first & 0x80 != 0, first & 0x0f, payload))
+    }
+
+    /// The first byte of the next frame, and its payload.
+    pub fn read_whole_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).ok()?;
         assert_eq!(head[1] & 0x80, 0, "a server must not mask");
@@ -160,7 +165,7 @@ impl RawSocket {
         };
         let mut payload = vec![0; len];
         self.stream.read_exact(&mut payload).ok()?;
-        Some((head[0] & 0x80 != 0, head[0] & 0x0f, payload))
+        Some((head[0], payload))
     }
 
     /// Sends no more, and waits until the server has ended the connection.

@@ -28,6 +28,7 @@ fn help_names_every_flag_and_has_examples() {
         "--no-pin",
         "--spin-us",
         "--max-message-bytes",
+        "--compression",
         "--max-connections",
         "--max-connections-per-key",
         "--max-connections-per-address",

@@ -1,5 +1,6 @@
 //! The beginning of a connection: its HTTP request is read, and it is served a page, refused, or entered as a peer.
 
+use crate::core::compression::Compressor;
 use crate::core::counters::Refusal;
 use crate::core::peers::{Identity, SharedPeer};
 use crate::core::socket::Socket;
@@ -40,7 +41,7 @@ pub async fn greet(core: &Core, stream: &mut Socket, ip: IpAddr, door: Door) -> 
                     Page::Metrics => metrics::respond(core).await,
                 })
             }
-            Ok(Some((used, head))) => match handshake::read(&head) {
+            Ok(Some((used, head))) => match handshake::read(&head, core.options.compression) {
                 Ok(handshake) => enter(core, handshake, ip).map(|peer| (peer, used)),
                 Err(response) => Err(bad(core, response)),
             },
@@ -76,6 +77,11 @@ fn enter(core: &Core, handshake: Handshake, ip: IpAddr) -> Result<SharedPeer, Re
         frame::put_text(&mut opening, READY);
     }
     let peer = core.peers.add(identity, opening).map_err(|full| refusals::refuse(core, full, ip))?;
+    if let Some(agreement) = handshake.deflate {
+        let peer = &mut *peer.borrow_mut();
+        peer.deflate = Some(agreement);
+        peer.outbox.compress_with(Compressor::new(core.compression.clone(), agreement));
+    }
     core.counters.connections.add(1);
     lines::opened(core, &peer.borrow().identity);
     Ok(peer)

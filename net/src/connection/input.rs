@@ -4,13 +4,16 @@
 //! messages, the beginning of another, is kept in the connection's own buffer until the rest is there. A connection whose
 //! window is full, or whose turn is over, takes nothing more for now.
 
+use crate::core::compression::Decompressor;
 use crate::core::counters::{Refusal, Wait};
-use crate::core::peers::SharedPeer;
+use crate::core::peers::{Peer, SharedPeer};
 use crate::core::state::Core;
 use crate::core::turns::Turn;
 use crate::limits::{IDLE_BUFFER_BYTES, PADDING_BYTES, UNAUTHENTICATED_MESSAGE_BYTES_MAX};
 use crate::requests::long::LongStep;
 use crate::serve::message::{self, LongMessage};
+use crate::wire::deflate::{InflateError, Inflater, Inflating};
+use crate::wire::extension::Agreement;
 use crate::wire::frame::{Event, FrameError, FrameLimits, FrameReader, Step};
 
 /// Bytes of input that count as much of a turn as a small request.
@@ -27,6 +30,13 @@ pub enum Progress {
     TurnOver,
 }
 
+/// A compressed message, and what it is taken apart with.
+struct Unpacking {
+    inflating: Inflating,
+    inflater: Inflater,
+    is_text: bool,
+}
+
 /// All that has been received of one connection and not been carried out yet.
 #[derive(Default)]
 pub struct Input {
@@ -35,25 +45,31 @@ pub struct Input {
     received: Vec<u8>,
     /// A message that is being read in steps.
     long: Option<LongMessage>,
+    /// A compressed message that is being taken apart in steps.
+    inflating: Option<Box<Unpacking>>,
+    decompressor: Option<Box<Decompressor>>,
     /// The peer broke the protocol, or was told to go: what else it sends is not looked at.
     deaf: bool,
 }
 
 impl Input {
     /// Begins with what came behind the handshake.
-    pub fn new(received: Vec<u8>) -> Input {
-        Input { received, ..Input::default() }
+    pub fn new(received: Vec<u8>, deflate: Option<Agreement>) -> Input {
+        let decompressor = deflate.map(|agreement| Box::new(Decompressor::new(agreement)));
+        Input { received, reader: FrameReader::new(deflate.is_some()), decompressor, ..Input::default() }
     }
 
     /// The memory that it takes.
     pub fn bytes(&self) -> usize {
         let long = self.long.as_ref().map_or(0, |long| long.records.bytes());
-        self.received.capacity() + self.reader.held_bytes() + long
+        let inflating = self.inflating.as_ref().map_or(0, |unpacking| unpacking.inflating.bytes());
+        let decompressor = self.decompressor.as_ref().map_or(0, |decompressor| decompressor.held_bytes());
+        self.received.capacity() + self.reader.held_bytes() + long + inflating + decompressor
     }
 
     /// Forgets what is long, now that the connection is ending; what is short may be the peer's close frame.
     pub fn shrink(&mut self) {
-        self.long = None;
+        (self.long, self.inflating) = (None, None);
         if self.bytes() > IDLE_BUFFER_BYTES {
             *self = Input { deaf: true, ..Input::default() };
         }
@@ -68,7 +84,7 @@ impl Input {
         count: usize,
         turn: &mut Turn,
     ) {
-        if self.received.is_empty() && self.long.is_none() {
+        if self.received.is_empty() && self.long.is_none() && self.inflating.is_none() {
             let (used, _) = self.use_bytes(core, peer, buffer, count, turn);
             self.received.extend_from_slice(&buffer[used..count]);
         } else {
@@ -78,7 +94,7 @@ impl Input {
 
     /// Goes on with what was received earlier.
     pub fn go_on(&mut self, core: &Core, peer: &SharedPeer, turn: &mut Turn) -> Progress {
-        if self.long.is_some() && !self.step_long(core, peer, turn) {
+        if !self.step_kept(core, peer, turn) {
             return Progress::TurnOver;
         }
         if self.received.is_empty() {
@@ -96,6 +112,62 @@ impl Input {
         }
         self.received = buffer;
         progress
+    }
+
+    /// Goes on with a message that is compressed or long; false if the turn is over before it is done with.
+    fn step_kept(&mut self, core: &Core, peer: &SharedPeer, turn: &mut Turn) -> bool {
+        while let Some(mut unpacking) = self.inflating.take() {
+            let Some(decompressor) = &mut self.decompressor else { break };
+            let is_wanted = !self.deaf && !peer.borrow().outbox.is_closing();
+            let bytes_max = limits(core, peer).message_bytes_max;
+            let step = match is_wanted {
+                true => unpacking.inflating.step(&mut unpacking.inflater, bytes_max),
+                false => Ok(true),
+            };
+            turn.look();
+            match step {
+                Ok(false) if turn.is_over() => {
+                    self.inflating = Some(unpacking);
+                    return false;
+                }
+                Ok(false) => self.inflating = Some(unpacking),
+                Ok(true) => {
+                    decompressor.take_back(&core.compression, unpacking.inflater);
+                    if is_wanted {
+                        self.take_inflated(core, peer, unpacking.is_text, &unpacking.inflating.message, turn);
+                    }
+                }
+                Err(InflateError::TooBig) => self.fail(core, peer, &FrameError::TooBig),
+                Err(InflateError::Malformed) => self.fail(core, peer, &FrameError::NotInflatable),
+            }
+        }
+        self.long.is_none() || self.step_long(core, peer, turn)
+    }
+
+    fn take_inflated(
+        &mut self,
+        core: &Core,
+        peer: &SharedPeer,
+        is_text: bool,
+        message: &[u8],
+        turn: &mut Turn,
+    ) {
+        if !is_text {
+            return refuse_binary(core, &mut peer.borrow_mut());
+        }
+        if std::str::from_utf8(message).is_err() {
+            return self.fail(core, peer, &FrameError::NotUtf8);
+        }
+        self.long = message::take(core, &mut peer.borrow_mut(), message, turn);
+    }
+
+    /// Begins to take a compressed message apart.
+    fn unpack(&mut self, core: &Core, is_text: bool, compressed: Vec<u8>) {
+        if let Some(decompressor) = &mut self.decompressor {
+            let inflater = decompressor.inflater(&core.compression);
+            let inflating = Inflating::new(compressed);
+            self.inflating = Some(Box::new(Unpacking { inflating, inflater, is_text }));
+        }
     }
 
     /// Goes on reading a long message; false if the turn is over before it is read.
@@ -146,10 +218,10 @@ impl Input {
                 }
                 Err(error) => self.fail(core, peer, &error),
             }
-            if self.long.is_some() {
+            if self.long.is_some() || self.inflating.is_some() {
                 // It comes before all that is behind it.
                 turn.look();
-                return (used, if self.step_long(core, peer, turn) { continue } else { Progress::TurnOver });
+                return (used, if self.step_kept(core, peer, turn) { continue } else { Progress::TurnOver });
             }
         }
         (if self.deaf { count } else { used }, Progress::Drained)
@@ -177,10 +249,14 @@ impl Input {
                 let message = self.reader.take_message();
                 self.long = message::take(core, peer, &message, turn);
             }
+            Event::Deflated(is_text, range) => self.unpack(core, is_text, buffer[range].to_vec()),
+            Event::AssembledDeflated(is_text) => {
+                let compressed = self.reader.take_message();
+                self.unpack(core, is_text, compressed);
+            }
             Event::Binary(_) | Event::AssembledBinary => {
                 drop(self.reader.take_message());
-                core.counters.refusal(Refusal::Protocol);
-                peer.outbox.close_after_replies(1003, "only text messages are taken");
+                refuse_binary(core, peer);
             }
             Event::Ping(range) => peer.outbox.pong(&buffer[range]),
             Event::Pong(_) | Event::Continue => {}
@@ -196,6 +272,11 @@ impl Input {
         }
         self.deaf = true;
     }
+}
+
+fn refuse_binary(core: &Core, peer: &mut Peer) {
+    core.counters.refusal(Refusal::Protocol);
+    peer.outbox.close_after_replies(1003, "only text messages are taken");
 }
 
 /// Whether a further message may be carried out: `Drained` if so. What a connection that is ending still sends is looked

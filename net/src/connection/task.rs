@@ -62,8 +62,15 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, ip: IpAddr, door: Door) {
         Ok(Some((peer, received))) => {
             let stream = Rc::new(stream);
             peer.borrow_mut().socket = Some(stream.clone());
-            let connection =
-                Connection { core, stream, peer, input: Input::new(received), round: 0, is_corked: false };
+            let deflate = peer.borrow().deflate;
+            let connection = Connection {
+                core,
+                stream,
+                peer,
+                input: Input::new(received, deflate),
+                round: 0,
+                is_corked: false,
+            };
             connection.run(ip).await;
         }
         Ok(None) => {}

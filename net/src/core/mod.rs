@@ -2,6 +2,7 @@
 //! invariants and does nothing by itself; `serve` acts on it.
 
 pub mod certificates;
+pub mod compression;
 pub mod counters;
 pub mod durations;
 pub mod gather;

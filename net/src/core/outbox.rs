@@ -8,10 +8,11 @@
 //!    have reserved for themselves and for their replies. Over the window it admits no further request.
 //! 3. Behind a close frame nothing follows.
 
+use crate::core::compression::Compressor;
 use crate::core::ticket::{Reservation, StreamAddress, StreamId};
 use crate::limits::{
-    IDLE_BUFFER_BYTES, IN_FLIGHT_MAX, OUT_HIGH_BYTES, PUSH_COPIED_BYTES_MAX, PUSHES_WAITING_BYTES,
-    WINDOW_BYTES,
+    DEFLATE_BYTES_MAX, DEFLATE_BYTES_MIN, IDLE_BUFFER_BYTES, IN_FLIGHT_MAX, OUT_HIGH_BYTES,
+    PUSH_COPIED_BYTES_MAX, PUSHES_WAITING_BYTES, WINDOW_BYTES,
 };
 use crate::wire::frame;
 use std::collections::VecDeque;
@@ -31,8 +32,15 @@ pub struct Source {
 /// A message on its way out.
 enum Outgoing {
     Whole(Vec<u8>),
-    /// A head and a body that others are sent too, and how much of the body has been framed.
-    Shared(Box<[u8]>, Arc<[u8]>, usize),
+    /// A head and a body that others are sent too.
+    Shared {
+        head: Box<[u8]>,
+        body: Arc<[u8]>,
+        /// The part of the body that has been framed.
+        framed: usize,
+        /// Both are compressed already.
+        is_deflated: bool,
+    },
     Pieces {
         sources: VecDeque<Source>,
         suffix: &'static [u8],
@@ -78,6 +86,7 @@ pub struct Outbox {
     /// A request that is to be alone is under way.
     alone: bool,
     closing: Closing,
+    compressor: Option<Box<Compressor>>,
 }
 
 impl Outbox {
@@ -92,7 +101,13 @@ impl Outbox {
             reserved_bytes: 0,
             alone: false,
             closing: Closing::No,
+            compressor: None,
         }
+    }
+
+    /// Compresses what is sent from now on.
+    pub fn compress_with(&mut self, compressor: Compressor) {
+        self.compressor = Some(Box::new(compressor));
     }
 
     /// The bytes to send next.
@@ -117,7 +132,8 @@ impl Outbox {
 
     /// Bytes that this connection makes the server hold.
     pub fn held_bytes(&self) -> usize {
-        self.out.capacity() + self.queued_bytes + self.reserved_bytes
+        let compressor = self.compressor.as_ref().map_or(0, |compressor| compressor.held_bytes());
+        self.out.capacity() + self.queued_bytes + self.reserved_bytes + compressor
     }
 
     /// Requests that have not been answered.
@@ -181,8 +197,27 @@ impl Outbox {
 
     /// Sends a reply that was begun.
     pub fn send_draft(&mut self, mut draft: Draft) {
-        frame::patch_text_header(&mut draft.bytes, draft.start, draft.header_bytes);
+        if self.compressor.is_none() || !self.deflate_draft(&mut draft) {
+            frame::patch_text_header(&mut draft.bytes, draft.start, draft.header_bytes);
+        }
         self.out = draft.bytes;
+    }
+
+    /// Compresses a reply where it was written; false if it is to be sent as it is.
+    fn deflate_draft(&mut self, draft: &mut Draft) -> bool {
+        let Some(compressor) = &mut self.compressor else { return false };
+        let payload = draft.payload_start();
+        if draft.bytes.len() - payload < DEFLATE_BYTES_MIN {
+            return false;
+        }
+        let mut frame = Vec::new();
+        let is_deflated = compressor
+            .message(&draft.bytes[payload..], |segment| frame::put_deflated_text(&mut frame, segment));
+        if is_deflated {
+            draft.bytes.truncate(draft.start);
+            draft.bytes.extend_from_slice(&frame);
+        }
+        is_deflated
     }
 
     /// Gives up a reply that was begun.
@@ -197,7 +232,7 @@ impl Outbox {
             return;
         }
         if self.queue.is_empty() {
-            frame::put_text(&mut self.out, &payload);
+            put_text(&mut self.out, &mut self.compressor, &payload);
         } else {
             self.queued_bytes += payload.len();
             self.queue.push_back(Outgoing::Whole(payload));
@@ -209,11 +244,18 @@ impl Outbox {
         if self.closing == Closing::Sent {
             return;
         }
-        if self.queue.is_empty() && body.len() <= PUSH_COPIED_BYTES_MAX {
-            put_shared(&mut self.out, head, body);
+        let deflated = self.compressor.as_ref().and_then(|compressor| compressor.push(head, body));
+        let (is_deflated, head, body) = match &deflated {
+            Some((head, body)) => (true, head.as_slice(), body),
+            None => (false, head, body),
+        };
+        let is_copied = is_copied(&self.compressor, is_deflated, body.len());
+        if self.queue.is_empty() && is_copied {
+            put_shared(&mut self.out, &mut self.compressor, is_deflated, head, body);
         } else {
             self.queued_bytes += head.len() + body.len();
-            self.queue.push_back(Outgoing::Shared(head.into(), body.clone(), 0));
+            let (head, body) = (head.into(), body.clone());
+            self.queue.push_back(Outgoing::Shared { head, body, framed: 0, is_deflated });
         }
     }
 
@@ -257,26 +299,28 @@ impl Outbox {
                     return None;
                 }
                 Some(Outgoing::Whole(payload)) => {
-                    frame::put_text(&mut self.out, payload);
+                    put_text(&mut self.out, &mut self.compressor, payload);
                     self.queued_bytes -= payload.len();
                     self.queue.pop_front();
                 }
-                Some(Outgoing::Shared(head, body, _)) if body.len() <= PUSH_COPIED_BYTES_MAX => {
-                    put_shared(&mut self.out, head, body);
+                Some(Outgoing::Shared { head, body, is_deflated, .. })
+                    if is_copied(&self.compressor, *is_deflated, body.len()) =>
+                {
+                    put_shared(&mut self.out, &mut self.compressor, *is_deflated, head, body);
                     self.queued_bytes -= head.len() + body.len();
                     self.queue.pop_front();
                 }
-                Some(Outgoing::Shared(head, body, framed)) => {
+                Some(Outgoing::Shared { head, body, framed, is_deflated }) => {
                     if self.out.len() - self.sent >= PUSHES_WAITING_BYTES {
                         return None;
                     }
                     let mut started = *framed > 0;
                     if !started {
-                        put_fragment(&mut self.out, &mut started, false, head);
+                        put_fragment(&mut self.out, &mut started, *is_deflated, false, head);
                         self.queued_bytes -= head.len();
                     }
                     let end = body.len().min(*framed + PUSHES_WAITING_BYTES);
-                    put_fragment(&mut self.out, &mut started, end == body.len(), &body[*framed..end]);
+                    put_fragment(&mut self.out, &mut started, false, end == body.len(), &body[*framed..end]);
                     self.queued_bytes -= end - *framed;
                     *framed = end;
                     if end == body.len() {
@@ -285,13 +329,13 @@ impl Outbox {
                 }
                 Some(Outgoing::Pieces { sources, suffix, started }) => {
                     let Some(source) = sources.front_mut() else {
-                        put_fragment(&mut self.out, started, true, suffix);
+                        put_piece(&mut self.out, &mut self.compressor, started, true, suffix);
                         self.queue.pop_front();
                         continue;
                     };
                     if let Some(piece) = source.ready.take() {
                         self.queued_bytes -= piece.len();
-                        put_fragment(&mut self.out, started, false, &piece);
+                        put_piece(&mut self.out, &mut self.compressor, started, false, &piece);
                     } else if let Some(rest) = source.rest {
                         if source.pulled {
                             return None;
@@ -353,6 +397,7 @@ impl Outbox {
     pub fn drop_all(&mut self) -> Vec<StreamAddress> {
         self.closing = Closing::Sent;
         (self.out, self.sent) = (Vec::new(), 0);
+        self.compressor = None;
         self.drop_queue()
     }
 
@@ -381,19 +426,70 @@ impl Outbox {
     }
 }
 
-fn put_shared(out: &mut Vec<u8>, head: &[u8], body: &[u8]) {
-    frame::put_header(out, OpCode::Data(Data::Text), true, head.len() + body.len());
+/// Appends a text message, compressed if it is to be and that makes it shorter.
+fn put_text(out: &mut Vec<u8>, compressor: &mut Option<Box<Compressor>>, payload: &[u8]) {
+    let deflated = compressor.as_mut().is_some_and(|compressor| {
+        compressor.message(payload, |segment| frame::put_deflated_text(out, segment))
+    });
+    if !deflated {
+        frame::put_text(out, payload);
+    }
+}
+
+/// Whether a body that others are sent too is copied for this connection: it is short, or for it alone to compress.
+fn is_copied(compressor: &Option<Box<Compressor>>, is_deflated: bool, body_bytes: usize) -> bool {
+    let is_compressed_alone = compressor.is_some() && !is_deflated && body_bytes <= DEFLATE_BYTES_MAX;
+    body_bytes <= PUSH_COPIED_BYTES_MAX || is_compressed_alone
+}
+
+fn put_shared(
+    out: &mut Vec<u8>,
+    compressor: &mut Option<Box<Compressor>>,
+    is_deflated: bool,
+    head: &[u8],
+    body: &[u8],
+) {
+    let length = head.len() + body.len();
+    if is_deflated {
+        frame::put_deflated_header(out, OpCode::Data(Data::Text), true, length);
+    } else if compressor.is_some() && length >= DEFLATE_BYTES_MIN {
+        // With a window, or with messages before, that are this connection's alone.
+        return put_text(out, compressor, &[head, body].concat());
+    } else {
+        frame::put_header(out, OpCode::Data(Data::Text), true, length);
+    }
     out.extend_from_slice(head);
     out.extend_from_slice(body);
 }
 
-fn put_fragment(out: &mut Vec<u8>, started: &mut bool, last: bool, payload: &[u8]) {
+/// Appends a piece of a reply, compressed if it is to be.
+fn put_piece(
+    out: &mut Vec<u8>,
+    compressor: &mut Option<Box<Compressor>>,
+    started: &mut bool,
+    last: bool,
+    payload: &[u8],
+) {
+    match compressor {
+        None => put_fragment(out, started, false, last, payload),
+        Some(_) if payload.is_empty() && !last => {}
+        Some(compressor) => {
+            compressor.part(payload, last, |segment| put_fragment(out, started, true, last, segment));
+        }
+    }
+}
+
+fn put_fragment(out: &mut Vec<u8>, started: &mut bool, is_deflated: bool, last: bool, payload: &[u8]) {
     if payload.is_empty() && !last {
         return;
     }
     let opcode = OpCode::Data(if *started { Data::Continue } else { Data::Text });
+    if is_deflated && !*started {
+        frame::put_deflated_header(out, opcode, last, payload.len());
+    } else {
+        frame::put_header(out, opcode, last, payload.len());
+    }
     *started = true;
-    frame::put_header(out, opcode, last, payload.len());
     out.extend_from_slice(payload);
 }
 
@@ -478,10 +574,10 @@ mod tests {
         let mut expected = Vec::new();
         for _ in 0..3 {
             let mut started = false;
-            put_fragment(&mut expected, &mut started, false, b"h");
+            put_fragment(&mut expected, &mut started, false, false, b"h");
             let (first, second) = body.split_at(PUSHES_WAITING_BYTES);
-            put_fragment(&mut expected, &mut started, false, first);
-            put_fragment(&mut expected, &mut started, true, second);
+            put_fragment(&mut expected, &mut started, false, false, first);
+            put_fragment(&mut expected, &mut started, false, true, second);
         }
         assert!(sent == expected && outbox.has_room_for_pushes());
         outbox.send_shared(b"h", &body[..1].into());

@@ -12,6 +12,7 @@ use crate::core::tally::{Full, Tally};
 use crate::core::ticket::{Asked, CoreIndex, PeerAddress, StreamAddress};
 use crate::requests::kind::Kind;
 use crate::requests::scope::Scope;
+use crate::wire::extension::Agreement;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -85,6 +86,8 @@ pub struct Peer {
     pub socket: Option<Rc<Socket>>,
     /// Its subscriptions.
     pub subscriptions: PeerSubscriptions,
+    /// How messages are compressed, if they are.
+    pub deflate: Option<Agreement>,
 }
 
 impl Peer {
@@ -110,6 +113,7 @@ impl Peer {
             waker: None,
             socket: None,
             subscriptions: PeerSubscriptions::default(),
+            deflate: None,
         }
     }
 

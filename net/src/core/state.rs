@@ -8,6 +8,7 @@
 //! 3. The shard is borrowed for one call into the engine.
 
 use crate::core::certificates::Certificates;
+use crate::core::compression::Compression;
 use crate::core::counters::Counters;
 use crate::core::durations::Durations;
 use crate::core::gather::Gatherings;
@@ -150,6 +151,8 @@ pub struct Core {
     pub peers: Peers,
     /// What those hold back to the end of a round.
     pub held: Held,
+    /// What compresses its connections' messages.
+    pub compression: Rc<Compression>,
     /// What its TLS sessions share, if it speaks TLS.
     pub tls: Option<Rc<Tls>>,
     /// Handshakes under way.
@@ -218,6 +221,7 @@ impl Core {
             storage: Storage::new(core_count, handover),
             readiness: start.readiness,
             held: Held::default(),
+            compression: Rc::default(),
             tls: options.tls.as_ref().map(|tls| Rc::new(Tls::new(tls.certificates.config()))),
             peers: Peers::new(index, shared.tally.clone()),
             handshakes: Cell::new(0),

@@ -30,6 +30,7 @@ pub fn take(core: &Core, push: &Push) {
             core.wake_later(shared.clone());
         }
     }
+    core.compression.forget_push();
 }
 
 /// Sends what has waited for an answer that has been given now.

@@ -10,6 +10,9 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 /// A control frame's payload is at most this long.
 const CONTROL_BYTES_MAX: usize = 125;
 const MASK_BYTES: usize = 4;
+/// Says of a message's first frame that the message is compressed.
+const RSV1: u8 = 0x40;
+const RESERVED_BITS: FrameError = FrameError::Protocol("reserved bits are set");
 
 /// The bounds of what the reader accepts.
 pub struct FrameLimits {
@@ -24,6 +27,8 @@ pub enum FrameError {
     Protocol(&'static str),
     /// Text, or a close reason, is not UTF-8.
     NotUtf8,
+    /// A compressed message is not compressed as it should be.
+    NotInflatable,
     /// The message is longer than the limit.
     TooBig,
 }
@@ -33,7 +38,7 @@ impl FrameError {
     pub fn close_code(&self) -> CloseCode {
         match self {
             FrameError::Protocol(_) => CloseCode::Protocol,
-            FrameError::NotUtf8 => CloseCode::Invalid,
+            FrameError::NotUtf8 | FrameError::NotInflatable => CloseCode::Invalid,
             FrameError::TooBig => CloseCode::Size,
         }
     }
@@ -43,6 +48,7 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             FrameError::Protocol(what) => what,
+            FrameError::NotInflatable => "the message is not compressed as it should be",
             FrameError::NotUtf8 => "the text is not UTF-8",
             FrameError::TooBig => "the message is over the size limit",
         })
@@ -58,6 +64,10 @@ pub enum Event {
     Text(Range<usize>),
     /// A fragmented text message is complete: see `FrameReader::take_message`.
     Assembled,
+    /// A whole message that is compressed, unmasked in place; whether it is text.
+    Deflated(bool, Range<usize>),
+    /// A fragmented message that is compressed is complete: see `FrameReader::take_message`; whether it is text.
+    AssembledDeflated(bool),
     /// A whole binary message, unmasked in place.
     Binary(Range<usize>),
     /// A fragmented binary message is complete: see `FrameReader::take_message`.
@@ -92,6 +102,10 @@ pub enum Step {
 /// The receiving half of one connection's state.
 #[derive(Default)]
 pub struct FrameReader {
+    /// Compressed messages were agreed on.
+    takes_deflated: bool,
+    /// The fragmented message that is coming in is compressed.
+    is_deflated: bool,
     /// The kind of the fragmented message that is coming in.
     fragmented: Option<Data>,
     message: Vec<u8>,
@@ -102,12 +116,18 @@ pub struct FrameReader {
 struct Header {
     opcode: OpCode,
     is_final: bool,
+    is_deflated: bool,
     mask: [u8; MASK_BYTES],
     header_bytes: usize,
     payload_bytes: usize,
 }
 
 impl FrameReader {
+    /// One that takes compressed messages, or not.
+    pub fn new(takes_deflated: bool) -> FrameReader {
+        FrameReader { takes_deflated, ..FrameReader::default() }
+    }
+
     /// Takes one frame from the start of `input`.
     pub fn next(&mut self, input: &mut [u8], limits: &FrameLimits) -> Result<Step, FrameError> {
         let header = match read_header(input)? {
@@ -122,7 +142,7 @@ impl FrameReader {
         let range = header.header_bytes..consumed;
         unmask(&mut input[range.clone()], header.mask);
         let event = match header.opcode {
-            OpCode::Data(data) => self.take_data(data, header.is_final, &input[range.clone()], range)?,
+            OpCode::Data(data) => self.take_data(data, &header, &input[range.clone()], range)?,
             OpCode::Control(Control::Ping) => Event::Ping(range),
             OpCode::Control(Control::Pong) => Event::Pong(range),
             OpCode::Control(_) => read_close(&input[range.clone()], range)?,
@@ -142,7 +162,10 @@ impl FrameReader {
     }
 
     fn check(&self, header: &Header, limits: &FrameLimits) -> Result<(), FrameError> {
+        let may_be_deflated =
+            self.takes_deflated && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
         match header.opcode {
+            _ if header.is_deflated && !may_be_deflated => Err(RESERVED_BITS),
             OpCode::Control(_) if !header.is_final => {
                 Err(FrameError::Protocol("a control frame must not be fragmented"))
             }
@@ -168,11 +191,13 @@ impl FrameReader {
     fn take_data(
         &mut self,
         data: Data,
-        is_final: bool,
+        header: &Header,
         payload: &[u8],
         range: Range<usize>,
     ) -> Result<Event, FrameError> {
+        let is_final = header.is_final;
         let first = match self.fragmented {
+            None if is_final && header.is_deflated => return Ok(Event::Deflated(data == Data::Text, range)),
             None if is_final && data == Data::Text => {
                 return if std::str::from_utf8(payload).is_ok() {
                     Ok(Event::Text(range))
@@ -181,16 +206,20 @@ impl FrameReader {
                 };
             }
             None if is_final => return Ok(Event::Binary(range)),
-            None => data,
+            None => {
+                self.is_deflated = header.is_deflated;
+                data
+            }
             Some(first) => first,
         };
         self.message.extend_from_slice(payload);
         self.fragmented = (!is_final).then_some(first);
-        if first == Data::Text {
+        if first == Data::Text && !self.is_deflated {
             self.check_utf8(is_final)?;
         }
         Ok(match (is_final, first) {
             (false, _) => Event::Continue,
+            (true, _) if self.is_deflated => Event::AssembledDeflated(first == Data::Text),
             (true, Data::Text) => Event::Assembled,
             (true, _) => Event::AssembledBinary,
         })
@@ -210,8 +239,8 @@ impl FrameReader {
 /// Reads a header, or says how many bytes it takes at least.
 fn read_header(input: &[u8]) -> Result<Result<Header, usize>, FrameError> {
     let [first, second, rest @ ..] = input else { return Ok(Err(2)) };
-    if first & 0x70 != 0 {
-        return Err(FrameError::Protocol("reserved bits are set"));
+    if first & 0x30 != 0 {
+        return Err(RESERVED_BITS);
     }
     let opcode = match first & 0x0f {
         0 => OpCode::Data(Data::Continue),
@@ -249,7 +278,8 @@ fn read_header(input: &[u8]) -> Result<Result<Header, usize>, FrameError> {
         return Ok(Err(header_bytes));
     };
     let payload_bytes = usize::try_from(payload_bytes).map_err(|_| FrameError::TooBig)?;
-    Ok(Ok(Header { opcode, is_final: first & 0x80 != 0, mask: *mask, header_bytes, payload_bytes }))
+    let (is_final, is_deflated) = (first & 0x80 != 0, first & RSV1 != 0);
+    Ok(Ok(Header { opcode, is_final, is_deflated, mask: *mask, header_bytes, payload_bytes }))
 }
 
 fn read_close(payload: &[u8], range: Range<usize>) -> Result<Event, FrameError> {
@@ -314,6 +344,19 @@ fn header(opcode: OpCode, is_final: bool, payload_bytes: usize) -> ([u8; 10], us
 pub fn put_header(out: &mut Vec<u8>, opcode: OpCode, is_final: bool, payload_bytes: usize) {
     let (bytes, len) = header(opcode, is_final, payload_bytes);
     out.extend_from_slice(&bytes[..len]);
+}
+
+/// The same for the first frame of a compressed message.
+pub fn put_deflated_header(out: &mut Vec<u8>, opcode: OpCode, is_final: bool, payload_bytes: usize) {
+    let start = out.len();
+    put_header(out, opcode, is_final, payload_bytes);
+    out[start] |= RSV1;
+}
+
+/// Appends a compressed text message in one frame.
+pub fn put_deflated_text(out: &mut Vec<u8>, payload: &[u8]) {
+    put_deflated_header(out, OpCode::Data(Data::Text), true, payload.len());
+    out.extend_from_slice(payload);
 }
 
 /// Appends a text message in one frame.

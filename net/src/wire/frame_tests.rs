@@ -27,7 +27,14 @@ fn client(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Gives what the reader makes of these bytes, given to it as they come in pieces of `piece_bytes`.
 fn read(bytes: &[u8], piece_bytes: usize) -> (Vec<(String, Vec<u8>)>, Option<FrameError>) {
-    let mut reader = FrameReader::default();
+    read_with(FrameReader::default(), bytes, piece_bytes)
+}
+
+fn read_with(
+    mut reader: FrameReader,
+    bytes: &[u8],
+    piece_bytes: usize,
+) -> (Vec<(String, Vec<u8>)>, Option<FrameError>) {
     let (mut events, mut buffer) = (Vec::new(), Vec::new());
     for piece in bytes.chunks(piece_bytes) {
         buffer.extend_from_slice(piece);
@@ -41,10 +48,13 @@ fn read(bytes: &[u8], piece_bytes: usize) -> (Vec<(String, Vec<u8>)>, Option<Fra
                     let bytes = match &event {
                         Event::Text(range)
                         | Event::Binary(range)
+                        | Event::Deflated(_, range)
                         | Event::Ping(range)
                         | Event::Pong(range)
                         | Event::Close(_, range) => buffer[range.clone()].to_vec(),
-                        Event::Assembled | Event::AssembledBinary => reader.take_message(),
+                        Event::Assembled | Event::AssembledBinary | Event::AssembledDeflated(_) => {
+                            reader.take_message()
+                        }
                         Event::Continue => Vec::new(),
                     };
                     let name = match event {
@@ -159,6 +169,47 @@ fn a_message_over_the_limit_fails_by_its_header() {
     let half = vec![b'x'; LIMITS.message_bytes_max / 2 + 1];
     let halves = [client(0x01, &half), client(0x80, &half)].concat();
     assert_eq!(read(&halves, usize::MAX).1, Some(FrameError::TooBig));
+}
+
+#[test]
+fn compressed_messages_are_taken_where_that_was_agreed_on() {
+    // No UTF-8, and in fragments with a ping between.
+    let payload = [0xff, 0, 0xfe, 7];
+    let frames = [
+        client(0xc1, &payload),
+        client(0x41, &payload[..1]),
+        client(0x89, b"p"),
+        client(0x00, b""),
+        client(0x80, &payload[1..]),
+        client(0xc2, &payload),
+        client(TEXT, b"t"),
+    ]
+    .concat();
+    let event = |name: &str, payload: &[u8]| (name.to_string(), payload.to_vec());
+    let expected = vec![
+        event("Deflated", &payload),
+        event("Continue", b""),
+        event("Ping", b"p"),
+        event("Continue", b""),
+        event("AssembledDeflated", &payload),
+        event("Deflated", &payload),
+        event("Text", b"t"),
+    ];
+    for piece_bytes in 1..frames.len() {
+        assert_eq!(read_with(FrameReader::new(true), &frames, piece_bytes), (expected.clone(), None));
+    }
+    assert_eq!(error_of(&frames), Some(1002), "it was not agreed on");
+    for wrong in [
+        client(0xc9, b""),
+        client(0xc8, b""),
+        client(0xa1, b""),
+        client(0x91, b""),
+        [client(0x41, b""), client(0xc0, b"")].concat(),
+        [client(0x01, b""), client(0xc0, b"")].concat(),
+    ] {
+        let error = read_with(FrameReader::new(true), &wrong, wrong.len()).1;
+        assert_eq!(error, Some(RESERVED_BITS), "{wrong:?}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The HTTP upgrade on bytes alone: what has been received goes in, an upgrade or a complete refusal comes
-//! out. Extensions that a client offers are not taken up; of its subprotocols the first is echoed, since browsers and
+//! out. Of the extensions that a client offers, compression may be taken up; of its subprotocols the first is echoed, since browsers and
 //! many libraries end a connection whose offer isn't answered. Keys are never printed.
 
 use crate::limits::NAME_BYTES_MAX;
+use crate::wire::extension::{self, Agreement, Compression};
 use crate::wire::http::{Head, Response, Status};
 use std::fmt;
 use tungstenite::handshake::derive_accept_key;
@@ -15,6 +16,8 @@ pub struct Handshake {
     pub api_key: Option<String>,
     /// The label from the URL.
     pub name: Option<String>,
+    /// How messages are compressed, if they are.
+    pub deflate: Option<Agreement>,
 }
 
 impl fmt::Debug for Handshake {
@@ -29,7 +32,7 @@ pub fn is_upgrade(head: &Head<'_>) -> bool {
 }
 
 /// Reads a request for a WebSocket.
-pub fn read(head: &Head<'_>) -> Result<Handshake, Response> {
+pub fn read(head: &Head<'_>, compression: Compression) -> Result<Handshake, Response> {
     if head.method != "GET" {
         return Err(Response::text(Status::MethodNotAllowed, "only GET is served here"));
     }
@@ -44,7 +47,9 @@ pub fn read(head: &Head<'_>) -> Result<Handshake, Response> {
         name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
         name
     });
-    Ok(Handshake { response: acceptance(head, websocket_key), api_key: api_key(head), name })
+    let deflate = extension::agree(head, compression);
+    let response = acceptance(head, websocket_key, deflate);
+    Ok(Handshake { response, api_key: api_key(head), name, deflate })
 }
 
 /// The key from the URL, or else from an `Authorization: Bearer` or an `X-API-Key` header.
@@ -56,7 +61,7 @@ pub fn api_key(head: &Head<'_>) -> Option<String> {
         .or_else(|| head.text_field("x-api-key").filter(|key| !key.is_empty()).map(str::to_owned))
 }
 
-fn acceptance(head: &Head<'_>, websocket_key: &[u8]) -> Vec<u8> {
+fn acceptance(head: &Head<'_>, websocket_key: &[u8], deflate: Option<Agreement>) -> Vec<u8> {
     let mut response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {}\r\n",
@@ -64,6 +69,9 @@ fn acceptance(head: &Head<'_>, websocket_key: &[u8]) -> Vec<u8> {
     );
     if let Some(protocol) = first_subprotocol(head) {
         response.push_str(&format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+    }
+    if let Some(agreement) = deflate {
+        response.push_str(&format!("Sec-WebSocket-Extensions: {}\r\n", agreement.field()));
     }
     response.push_str("\r\n");
     response.into_bytes()
@@ -138,14 +146,14 @@ mod tests {
     fn upgrade(target: &str, extra: &str) -> Handshake {
         let text = request(target, extra);
         match http::read_head(text.as_bytes()) {
-            Ok(Some((_, head))) => read(&head).unwrap(),
+            Ok(Some((_, head))) => read(&head, Compression::Off).unwrap(),
             _ => panic!("it is complete"),
         }
     }
 
     fn refused(text: &str) -> Status {
         match http::read_head(text.as_bytes()) {
-            Ok(Some((_, head))) => read(&head).unwrap_err().status,
+            Ok(Some((_, head))) => read(&head, Compression::Shared).unwrap_err().status,
             _ => panic!("it is complete"),
         }
     }

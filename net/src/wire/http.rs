@@ -26,6 +26,12 @@ impl<'b> Head<'b> {
         std::str::from_utf8(self.field(name)?).ok().map(str::trim)
     }
 
+    /// The values of all fields of this name that are text.
+    pub fn text_fields(&self, name: &str) -> impl Iterator<Item = &'b str> {
+        let fields = self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+        fields.filter_map(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
     /// Whether a comma-separated field of this name holds a token.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         let fields = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
