@@ -230,6 +230,9 @@ pub(crate) const SEALING_CHUNK_TEXT_BYTES: usize = 128 * 1024;
 /// The newest records of a document, which stay open: more than are commonly asked for.
 pub(crate) const SEALING_OPEN_RECORDS: usize = 128;
 
+/// How often that is doubled where records keep coming late: then 8,192 stay open, of which most are so for a while only.
+pub(crate) const SEALING_LATENESS_MAX: u8 = 6;
+
 /// Records under which sealing gains next to nothing.
 pub(crate) const SEALING_RECORDS_MIN: usize = 16;
 
@@ -251,6 +254,9 @@ pub(crate) const SEALING_UNDER_WAY_MAX: usize = 8;
 
 /// Documents that wait to be looked at; more are found by the round over all.
 pub(crate) const SEALING_QUEUE_MAX: usize = 1024 * 1024;
+
+/// Documents that wait, from which on the core helps the thread that seals.
+pub(crate) const SEALING_WAITING: usize = 4096;
 
 /// Documents that are looked at for work in one go, each some cache misses.
 pub(crate) const SEALING_LOOKS: usize = 64;

@@ -9,7 +9,8 @@ use super::series::Document;
 use super::units::Units;
 use crate::chunk::{Chunk, ChunkPlace, ChunkSizes, OpenChunk, open};
 use crate::limits::{
-    PATCHES_COLD, PATCHES_DUE, PATCHES_REMOVED, SEALING_IDLE_ROUNDS, SEALING_LOOK_CHUNKS, SEALING_RECORDS_MIN,
+    PATCHES_COLD, PATCHES_DUE, PATCHES_REMOVED, SEALING_IDLE_ROUNDS, SEALING_LATENESS_MAX,
+    SEALING_LOOK_CHUNKS, SEALING_RECORDS_MIN,
 };
 use crate::sealed::Sealed;
 use crate::sealing::{Part, Unit};
@@ -206,7 +207,7 @@ impl Document {
     fn end_of_old(&self, sizes: &ChunkSizes) -> ChunkPlace {
         let mut end = self.chunks.newest_place();
         let mut newer = self.chunks.newest().map_or(0, Chunk::len);
-        while newer < sizes.open_records
+        while newer < sizes.open_records << self.sealing.lateness
             && let Some(before) = self.chunks.before(end)
         {
             newer += self.chunks.get(before).map_or(0, Chunk::len);
@@ -233,7 +234,7 @@ impl Document {
         for part in unit {
             let chunk = self.chunks.get(at).filter(|chunk| at < self.chunks.newest_place() && part.is(chunk));
             let Some(chunk) = chunk else {
-                self.sealing.note_change_inside();
+                self.note_in_vain(unit);
                 return 0;
             };
             bytes += chunk.bytes();
@@ -243,6 +244,15 @@ impl Document {
         self.bytes = self.bytes - bytes + sealed.allocated_bytes();
         self.chunks.replace(first, unit.len(), [Chunk::Sealed(sealed)]);
         count
+    }
+
+    /// Notes that what was given out has been changed meanwhile. If it was not sealed before, records come late by more than
+    /// what stays open.
+    fn note_in_vain(&mut self, unit: &[Part]) {
+        if unit.iter().any(|part| matches!(part, Part::Full(_))) {
+            self.sealing.lateness = (self.sealing.lateness + 1).min(SEALING_LATENESS_MAX);
+        }
+        self.sealing.note_change_inside();
     }
 
     /// Whether `cool` has something to look at.
@@ -255,7 +265,9 @@ impl Document {
     /// Notes which of the chunks that are not sealed have been left alone since the last time, and whether anything was
     /// added; takes what it costs from `looks`.
     pub(crate) fn cool(&mut self, sizes: &ChunkSizes, looks: &mut usize) -> Looked {
-        let mut is_due = self.cool_newest(sizes);
+        // Once a round, however many parts it has.
+        let is_begun = self.sealing.inside.as_ref().is_some_and(|inside| inside.round_ts > i64::MIN);
+        let mut is_due = if is_begun { self.sealing.is_tail_due } else { self.cool_newest(sizes) };
         let Some(mut inside) = self.sealing.inside.take() else {
             return if is_due { Looked::Due } else { Looked::Done };
         };
@@ -315,6 +327,7 @@ impl Document {
         let state = &mut self.sealing;
         if state.count_seen != count {
             (state.count_seen, state.idle_rounds) = (count, 0);
+            state.lateness = state.lateness.saturating_sub(1);
             return false;
         }
         if state.idle_rounds >= SEALING_IDLE_ROUNDS {
@@ -324,6 +337,7 @@ impl Document {
         if state.idle_rounds < SEALING_IDLE_ROUNDS {
             return false;
         }
+        state.lateness = 0;
         let newest = self.chunks.newest().map_or(0, Chunk::len);
         let is_large = newest > SEALING_RECORDS_MIN.min(sizes.sealed_records)
             || self.passed() < self.chunks.newest_place();

@@ -292,3 +292,34 @@ fn a_document_of_many_chunks_is_looked_at_in_parts() {
     }
     assert!(steps > 40, "{steps}");
 }
+
+#[test]
+fn more_stays_open_for_a_while_where_records_keep_coming_late() {
+    let (mut document, mut expected) = filled(430);
+    for lateness in 1..=3 {
+        let late = 860 + 2 * lateness;
+        for number in 0..200 {
+            let ts = 1000 * lateness + 2 * number;
+            document.put(ts, "more", &SIZES);
+            expected.insert(ts, "more".into());
+        }
+        let (units, _) = document.take_units(&SIZES);
+        let first = 1000 * (lateness - 1);
+        let late = if lateness == 1 { 301 } else { first + late % 2 + 201 };
+        document.put(late, "late", &SIZES);
+        expected.insert(late, "late".into());
+        put_back(&mut document, units);
+        assert_eq!(i64::from(document.sealing.lateness), lateness);
+        assert_holds(&document, &expected);
+    }
+    for number in 0..2000 {
+        document.put(5000 + number, "more", &SIZES);
+        expected.insert(5000 + number, "more".into());
+        seal(&mut document);
+        let open = document.chunks.iter().filter_map(Chunk::unsealed).map(OpenChunk::len).sum::<usize>();
+        assert!(open >= SIZES.open_records << 3, "{open}");
+    }
+    cool(&mut document);
+    assert_eq!(document.sealing.lateness, 2, "until it has been seen no more");
+    assert_holds(&document, &expected);
+}

@@ -1,5 +1,7 @@
 //! The records of a document, and what is done with them whatever their chunks are.
 
+use std::rc::Rc;
+
 use super::state::SealingState;
 use crate::chunk::{Chunk, ChunkPlace, ChunkSizes, Chunks, OpenChunk, RECORD_BYTES};
 use crate::sealed::Sealed;
@@ -90,6 +92,12 @@ impl Document {
     /// Stores a record, in place of one of the same time. Returns whether there may be something to be sealed now.
     pub(crate) fn put(&mut self, ts: i64, data: &str, sizes: &ChunkSizes) -> bool {
         let is_due = match self.chunks.newest_mut() {
+            // Nearly all come so.
+            Some(Chunk::Open(newest)) if ts > newest.last_ts() && newest.has_room(data, sizes) => {
+                let newest = Rc::make_mut(newest);
+                newest.push(ts, data);
+                newest.len() == sizes.open_records
+            }
             Some(last) if ts <= last.last_ts() => {
                 return self.put_inside(ts, data, sizes) && sizes.seals;
             }

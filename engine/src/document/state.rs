@@ -11,6 +11,8 @@ pub(super) struct SealingState {
     pub(super) count_seen: u32,
     /// Rounds since then.
     pub(super) idle_rounds: u8,
+    /// How far back late records come: so many times twice the newest records stay open.
+    pub(super) lateness: u8,
     /// The newest records have been left alone, and are to be sealed.
     pub(super) is_tail_due: bool,
     /// It waits for being looked at, or what was taken of it is being sealed.
@@ -39,6 +41,7 @@ impl Default for SealingState {
             inside: None,
             count_seen: 0,
             idle_rounds: 0,
+            lateness: 0,
             is_tail_due: false,
             is_queued: false,
         }

@@ -23,19 +23,21 @@ struct Position {
 
 /// The place of the first record from a time on.
 fn start_at(chunks: &Chunks, from: i64) -> Position {
-    let chunk = match chunks.get(ChunkPlace::default()) {
-        Some(first) if first.first_ts() >= from => ChunkPlace::default(),
-        _ => chunks.partition_point(|chunk| chunk.last_ts() < from),
-    };
+    // Mostly no time is given, and the first chunk needn't be looked at.
+    let first = ChunkPlace::default();
+    if from == i64::MIN || chunks.get(first).is_some_and(|chunk| chunk.first_ts() >= from) {
+        return Position { chunk: first, record: 0 };
+    }
+    let chunk = chunks.partition_point(|chunk| chunk.last_ts() < from);
     Position { chunk, record: chunks.get(chunk).map_or(0, |chunk| chunk.count_before(from)) }
 }
 
 /// The place behind the last record up to a time. The newest is looked at first, which most queries begin with.
 fn end_at(chunks: &Chunks, to: i64) -> Position {
-    let behind = match chunks.newest() {
-        Some(newest) if newest.last_ts() <= to || newest.first_ts() <= to => chunks.end(),
-        _ => chunks.partition_point(|chunk| chunk.first_ts() <= to),
-    };
+    if let Some(newest) = chunks.newest().filter(|newest| newest.last_ts() <= to || newest.first_ts() <= to) {
+        return Position { chunk: chunks.newest_place(), record: newest.count_through(to) };
+    }
+    let behind = chunks.partition_point(|chunk| chunk.first_ts() <= to);
     let last = chunks.before(behind).and_then(|at| Some((at, chunks.get(at)?)));
     let end = |(chunk, last): (ChunkPlace, &Chunk)| Position { chunk, record: last.count_through(to) };
     last.map_or(Position { chunk: ChunkPlace::default(), record: 0 }, end)

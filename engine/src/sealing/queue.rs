@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{SEALING_QUEUE_MAX, SEALING_UNDER_WAY_MAX};
+use crate::limits::{SEALING_QUEUE_MAX, SEALING_UNDER_WAY_MAX, SEALING_WAITING};
 
 /// Where a document is: the slots of its collection, and its own in that.
 ///
@@ -37,11 +37,11 @@ impl Queue {
         if self.under_way < SEALING_UNDER_WAY_MAX { self.places.pop_front() } else { None }
     }
 
-    /// The next document, however much is under way, if whoever seals does not keep up: so much waits of each document, while
-    /// as much is under way as may be.
+    /// The next document, however much is under way, if whoever seals does not keep up: much waits of each document, or of
+    /// many documents, while as much is under way as may be.
     pub(crate) fn next_if_behind(&mut self) -> Option<Place> {
-        let is_behind = self.under_way >= SEALING_UNDER_WAY_MAX && self.cut_count >= SEALING_UNDER_WAY_MAX;
-        if is_behind { self.places.pop_front() } else { None }
+        let waits = self.cut_count >= SEALING_UNDER_WAY_MAX || self.places.len() >= SEALING_WAITING;
+        if waits && self.under_way >= SEALING_UNDER_WAY_MAX { self.places.pop_front() } else { None }
     }
 
     /// Notes that something of a document is being sealed.
