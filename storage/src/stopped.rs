@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 /// The files of a stopped server, which belong together.
 pub struct Stopped {
     files: Vec<ShardFile>,
+    lives: Lives,
     _lock: Option<DirectoryLock>,
 }
 
@@ -47,9 +48,14 @@ impl Stopped {
         }
         let files: Vec<ShardFile> = files.into_iter().map(|(_, file)| file).collect();
         check_stores(&files)?;
-        Lives::check(&files, needed)?;
+        let lives = Lives::check(&files, needed)?;
         check_finished(&files, needed)?;
-        Ok(Stopped { files, _lock: lock })
+        Ok(Stopped { files, lives, _lock: lock })
+    }
+
+    /// What is missing at the end of the files, though they can be used.
+    pub fn missing(&self) -> Vec<String> {
+        self.lives.missing().map(|(path, what)| format!("{}: {what}", path.display())).collect()
     }
 
     /// Fills a shard from each file.

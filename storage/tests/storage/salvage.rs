@@ -4,6 +4,7 @@
 use crate::support::{Running, TempDir, bytes, options, records};
 use fluxion_engine::{Batch, Change, Outcome, Progress, Request, Shard, shard_of};
 use fluxion_storage::{Checked, Damage, Sizes, Stopped, Store, StoreOptions, check};
+use fluxion_testkit::Random;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -251,6 +252,54 @@ fn a_page_that_is_damaged_costs_what_was_in_it() {
         noticed > pages / 3 && salvaged > pages / 2,
         "{pages} pages, {noticed} noticed, {salvaged} salvaged"
     );
+}
+
+/// Single bits, in the tables and in the write-ahead log of a killed server: none changes what is read without a word.
+/// `FLUXIONDB_TEST_ROUNDS=1000` makes it long.
+#[test]
+fn a_bit_that_flips_is_noticed_or_changes_nothing() {
+    let (stopped, killed) = (TempDir::new(), TempDir::new());
+    fill(&stopped.0, Some(&killed.0));
+    let whole = content(&stopped.0);
+    let mut random = Random(0xB17F);
+    let (mut noticed, mut harmless) = (0, 0);
+    let rounds = std::env::var("FLUXIONDB_TEST_ROUNDS").map_or(100, |text| text.parse().unwrap());
+    for round in 0..rounds {
+        let (origin, end) = [(&stopped, "db"), (&killed, "db-wal"), (&killed, "db")][round % 3];
+        let directory = copy(&origin.0);
+        let path = directory.file(&format!("shard-{:03}.{end}", round % 2));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let bit = random.below(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        let place = format!("{}: bit {bit}", path.display());
+        let found = checked(&directory.0);
+        let is_missing = found.damage.iter().any(|(_, found)| found.what.contains("changes are missing"));
+        let read = Stopped::open(&directory.0).and_then(|stopped| {
+            let keys = stopped.api_keys()?.into_iter().map(|key| (key.key, key.scope)).collect::<Vec<_>>();
+            stopped.load().map(|shards| (keys, shards))
+        });
+        match read {
+            Err(_) => assert!(!found.damage.is_empty(), "{place}"),
+            Ok((keys, shards)) => {
+                let is_whole = keys == [("reader".into(), "readonly".into())] && content_of(shards) == whole;
+                assert!(is_whole || is_missing, "{place}: {:?}", found.damage);
+            }
+        }
+        if found.damage.is_empty() {
+            harmless += 1;
+            continue;
+        }
+        noticed += 1;
+        if Store::open(small(&directory.0, true)).is_ok() {
+            salvage(&directory.0);
+            let left = content(&directory.0);
+            assert!(left.iter().all(|(name, text)| whole.get(name) == Some(text)), "{place}");
+            assert!(checked(&directory.0).damage.is_empty(), "{place}");
+        }
+    }
+    println!("{noticed} noticed, {harmless} harmless");
+    assert!(noticed > rounds / 4, "{noticed} noticed, {harmless} harmless");
 }
 
 /// Of the log, rows that do not go on from what is before them can't be told from rows of another time.

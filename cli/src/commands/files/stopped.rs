@@ -1,6 +1,7 @@
 //! The data directory of a stopped server, read as the server would. Its records lie in memory meanwhile, packed as they are
 //! on disk.
 
+use crate::commands::output::escape::printable;
 use anyhow::{Context, Result, anyhow, bail};
 use fluxion_client::{ApiKey, RecordText, Scope};
 use fluxion_engine::{Outcome, PIECE_BYTES, Progress, Request, Shard, ShardId, shard_of};
@@ -43,6 +44,9 @@ impl Directory {
     /// Opens it, and reads all that is in it.
     pub fn open(path: &Path) -> Result<Directory> {
         let stopped = Stopped::open(path).map_err(|error| anyhow!("{error}"))?;
+        for missing in stopped.missing() {
+            eprintln!("fluxiondb: {}", printable(&missing));
+        }
         let shards = stopped.load().map_err(|error| anyhow!("{error}"))?;
         Ok(Directory { shards, stopped })
     }
