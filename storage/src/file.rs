@@ -245,7 +245,7 @@ impl ShardFile {
 
     /// Looks through the whole file for damage.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let result: String = self.query("PRAGMA quick_check(1)")?;
+        let result: String = self.query("PRAGMA integrity_check(1)")?;
         if result == "ok" {
             return Ok(());
         }

@@ -280,7 +280,7 @@ fn a_bit_that_flips_is_noticed_or_changes_nothing() {
             stopped.load().map(|shards| (keys, shards))
         });
         match read {
-            Err(_) => assert!(!found.damage.is_empty(), "{place}"),
+            Err(wrong) => assert!(!found.damage.is_empty(), "{place}: {wrong}"),
             Ok((keys, shards)) => {
                 let is_whole = keys == [("reader".into(), "readonly".into())] && content_of(shards) == whole;
                 assert!(is_whole || is_missing, "{place}: {:?}", found.damage);
