@@ -70,8 +70,8 @@ pub struct Sizes {
 impl Default for Sizes {
     fn default() -> Sizes {
         Sizes {
-            log_row_bytes: 4 << 20,
-            log_bytes: 32 << 20,
+            log_row_bytes: 1 << 20,
+            log_bytes: 16 << 20,
             step_bytes: 1 << 20,
             chunk_records: 1024,
             chunk_text_bytes: 128 << 10,

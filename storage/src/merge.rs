@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::file::ShardFile;
 use crate::log::{LogEnd, LogRow};
 use crate::pack::Unpacker;
-use crate::plan::Plan;
+use crate::plan::{DocumentPlan, Plan};
 use crate::rows::Rows;
 use crate::series::{Series, Tools};
 use std::vec::IntoIter;
@@ -17,10 +17,13 @@ use std::vec::IntoIter;
 const DELETED_BYTES: usize = 1 << 10;
 
 /// The log of a moment on its way into the tables.
+#[derive(Default)]
 pub(crate) struct Merge<'a> {
+    log: &'a [LogRow],
+    plan: Plan<'a>,
     cleared: IntoIter<&'a str>,
     clearing: Option<&'a str>,
-    documents: IntoIter<Work<'a>>,
+    documents: IntoIter<((&'a str, &'a str), DocumentPlan<'a>)>,
     document: Option<Work<'a>>,
     entries: IntoIter<(&'a str, &'a str, Option<&'a str>)>,
     tools: Tools,
@@ -35,35 +38,16 @@ struct Work<'a> {
 }
 
 impl<'a> Merge<'a> {
-    /// Works out what rows of the log come to.
     pub(crate) fn new(log: &'a [LogRow]) -> Merge<'a> {
-        let mut plan = Plan::default();
-        for row in log {
-            // What doesn't unpack has been found when the file was read.
-            Unpacker::new(&row.bytes).flatten().for_each(|change| plan.add(change));
-        }
-        let works = plan.documents.into_iter().filter(|(_, document)| !document.is_empty());
-        let works = works.map(|(names, document)| Work {
-            clears: document.cleared,
-            series: Series::new(names, document.ranges, document.records.into_vec()),
-            id: None,
-        });
-        let entries = plan.entries.into_iter();
-        let entries = entries.flat_map(|(collection, entries)| {
-            entries.into_iter().map(move |(key, value)| (collection, key, value))
-        });
-        Merge {
-            cleared: plan.cleared.into_iter(),
-            clearing: None,
-            documents: works.collect::<Vec<_>>().into_iter(),
-            document: None,
-            entries: entries.collect::<Vec<_>>().into_iter(),
-            tools: Tools::default(),
-        }
+        Merge { log, ..Merge::default() }
     }
 
     /// Does a step; true when all is done. After an error it is of no more use: another one begins anew.
     pub(crate) fn step(&mut self, file: &ShardFile) -> Result<bool, Error> {
+        if !self.log.is_empty() {
+            self.plan_some(file.sizes.step_bytes);
+            return Ok(false);
+        }
         let mut rows = Rows::begin(file)?;
         let mut is_done = false;
         while rows.bytes < rows.sizes.step_bytes && !is_done {
@@ -71,6 +55,26 @@ impl<'a> Merge<'a> {
         }
         rows.commit()?;
         Ok(is_done)
+    }
+
+    /// Works out what some more rows of the log come to.
+    fn plan_some(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        while let Some((row, rest)) = self.log.split_first().filter(|_| bytes < bytes_max) {
+            // What doesn't unpack has been found when the file was read.
+            Unpacker::new(&row.bytes).flatten().for_each(|change| self.plan.add(change));
+            bytes += row.bytes.len();
+            self.log = rest;
+        }
+        if self.log.is_empty() {
+            let Plan { cleared, documents, entries, .. } = std::mem::take(&mut self.plan);
+            let entries = entries.into_iter().flat_map(|(collection, entries)| {
+                entries.into_iter().map(move |(key, value)| (collection, key, value))
+            });
+            self.cleared = cleared.into_iter();
+            self.documents = documents.into_iter();
+            self.entries = entries.collect::<Vec<_>>().into_iter();
+        }
     }
 
     /// Does the next small part; false if there is none.
@@ -82,7 +86,8 @@ impl<'a> Merge<'a> {
             }
             return Ok(true);
         }
-        self.document = self.document.take().or_else(|| self.documents.next());
+        let next = || self.documents.find(|(_, plan)| !plan.is_empty()).map(Work::new);
+        self.document = self.document.take().or_else(next);
         if let Some(work) = &mut self.document {
             if !work.advance(rows, &mut self.tools)? {
                 self.document = None;
@@ -99,7 +104,12 @@ impl<'a> Merge<'a> {
     }
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new((names, plan): ((&'a str, &'a str), DocumentPlan<'a>)) -> Work<'a> {
+        let series = Series::new(names, plan.ranges, plan.records.into_vec());
+        Work { clears: plan.cleared, series, id: None }
+    }
+
     /// Does a part of it; false when nothing is left to be done.
     fn advance(&mut self, rows: &mut Rows<'_>, tools: &mut Tools) -> Result<bool, Error> {
         let Series { collection, document, .. } = self.series;
